@@ -1,0 +1,45 @@
+# What a person does with a fresh clone; every target makes the environment in .venv first.
+#
+#   make demo            search for a network on the embedded data, and show what was found (a few minutes)
+#   make test            the tests (minutes)          make test-slow   kills and long runs
+#   make lint            ruff and mypy                make env         only the environment
+#   make bench-overhead  what the search itself costs per trial
+#
+# PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-slow lint bench-overhead clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+env: .venv/stamp
+
+# pyproject.toml names the dependencies and the commands: when it changes, the environment is brought up to it.
+.venv/stamp: pyproject.toml .ci/make-env
+	@bash .ci/make-env .venv
+	@touch $@
+
+demo: env
+	@bash .ci/demo $(BIN)/raynas
+
+# Two workers, one file each at a time: a file's tests share what they started.
+test: env
+	$(PYTEST) -m "not slow" -n 2 --dist loadfile
+
+test-slow: env
+	$(PYTEST) -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench-overhead: env
+	$(BIN)/python -m tests.bench.overhead
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
