@@ -1,0 +1,113 @@
+"""The contract of everything that measures an architecture: training, a proxy, inherited weights, a table.
+
+An :class:`Evaluator` is made once a process and starts one :class:`Evaluation` per trial. An evaluation yields a
+:class:`Measurement` per step of budget and can hand out its state between any two batches, so that whoever drives it
+(on a cluster: a Ray Trainable; in a test: a ``for`` loop) can stop it anywhere and go on later, elsewhere.
+Nothing here knows Ray, the journal or the disk.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not use it
+    from torch import Tensor
+
+    from raynas.space import Architecture, Space
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one step of budget showed.
+
+    Args:
+        step: how many steps (epochs, for training) are behind the trial now; the first measurement has step 1.
+        metrics: finite numbers, or NaN where a value could not be had (a loss that diverged).
+        seconds: wall seconds of this step alone, time spent before an interruption included.
+    """
+
+    step: int
+    metrics: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What an evaluation must know of its trial besides the architecture.
+
+    Args:
+        number: the trial's number in its search.
+        seed: every random decision of the evaluation follows from it.
+        max_steps: the full budget; schedules are sized to it.
+        threads: CPU threads that the trial may use.
+        device: a torch device, ``"cpu"`` or ``"cuda"``.
+    """
+
+    number: int
+    seed: int
+    max_steps: int
+    threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass
+class State:
+    """All that an evaluation needs to go on later.
+
+    The tensors may be the live ones: use or copy them before the evaluation goes on.
+
+    Args:
+        tensors: by name. A network's own weights and buffers are ``model.<parameter name>``; export reads those.
+        values: plain JSON.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Evaluation(ABC):
+    """One trial under way."""
+
+    @abstractmethod
+    def measurements(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Measurement]:
+        """Goes on from where the evaluation stands: a measurement per step, up to the context's ``max_steps``.
+
+        Args:
+            should_stop: asked every batch. When it says yes the iterator ends, also in mid-step, without a
+                measurement, and :meth:`state` holds the point reached.
+
+        Between two measurements :meth:`state` may be called; it then holds the measurement's step as done.
+        """
+
+    @abstractmethod
+    def state(self) -> State:
+        """The point reached, complete enough that a fresh evaluation which loads it gives the same measurements."""
+
+    @abstractmethod
+    def load(self, state: State) -> None:
+        """Puts a fresh evaluation (same space, architecture, context) at the point where ``state`` was taken."""
+
+
+class Evaluator(ABC):
+    """A way of measuring architectures. It is pickled into the worker processes: keep large data out of its pickle."""
+
+    #: What the evaluator's measurements say is good, unless the person searching says otherwise.
+    objective: Objective
+    #: The full budget of a trial, in steps, unless the person searching says otherwise.
+    default_steps: int
+
+    @abstractmethod
+    def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:
+        """A fresh evaluation. Exceptions (an architecture that cannot be built, no memory) go up to the driver."""
+
+    def preflight(self, space: Space, architecture: Architecture) -> None:  # noqa: B027 (nothing to check is a valid answer)
+        """Tries what every trial will do, on a few samples, before a search starts its workers.
+
+        Raises:
+            UserError: what would make every trial fail, in one line.
+        """
