@@ -105,9 +105,13 @@ class Evaluator(ABC):
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:
         """A fresh evaluation. Exceptions (an architecture that cannot be built, no memory) go up to the driver."""
 
-    def preflight(self, space: Space, architecture: Architecture) -> None:  # noqa: B027 (nothing to check is a valid answer)
+    def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
         """Tries what every trial will do, on a few samples, before a search starts its workers.
+
+        Returns:
+            The names of the metrics that a measurement will hold, as far as they are known.
 
         Raises:
             UserError: what would make every trial fail, in one line.
         """
+        return (self.objective.metric,)

@@ -1,0 +1,96 @@
+"""What "good" means: data, loss, metrics, input shape. A task knows nothing of networks, spaces or Ray."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set in memory, split for a search.
+
+    Inputs stay as they are stored (images: uint8, a quarter of the memory of floats); :meth:`Task.prepare` makes a
+    batch of them ready for a network.
+
+    Args:
+        train_inputs: ``(N, ...)``.
+        train_targets: ``(N, ...)``; class numbers as int64 for classification.
+        valid_inputs: as above, never trained on.
+        valid_targets: as above.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    valid_inputs: Tensor
+    valid_targets: Tensor
+
+
+class Task(ABC):
+    """A learning problem. One object serves all trials of a process; :attr:`data` is loaded at first use and kept.
+
+    A subclass gives the attributes below and :meth:`load`; the rest is classification of images unless overridden.
+    """
+
+    #: A short name, for messages and run names.
+    name: str
+    #: Shape of one prepared input, without the batch: ``(channels, height, width)`` for images.
+    input_shape: tuple[int, ...]
+    #: Number of classes (length of a network's output).
+    num_classes: int
+    #: What a search over this task tries to make good, unless the person searching says otherwise.
+    objective: Objective = Objective("val_accuracy", "max")
+    #: A trial's full budget in epochs, unless the person searching says otherwise.
+    default_epochs: int = 27
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of a network's output for one input."""
+        return (self.num_classes,)
+
+    @abstractmethod
+    def load(self) -> Data:
+        """Reads the data and splits off the validation part, the same way every time.
+
+        Raises:
+            TaskError: the data cannot be had or used.
+        """
+
+    def prepare(self, inputs: Tensor) -> Tensor:
+        """A batch of stored inputs as normalised floats: ``(B, ...)`` uint8 to ``(B, *input_shape)`` float32."""
+        return inputs.float().div_(127.5).sub_(1.0)
+
+    def augment(self, inputs: Tensor, generator: Generator) -> Tensor:
+        """A random variation of a whole batch of *prepared* training inputs; by default none.
+
+        Args:
+            inputs: ``(B, *input_shape)``; may be changed in place.
+            generator: the only source of randomness to use; a CPU generator.
+        """
+        return inputs
+
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """The mean loss of a batch, a scalar: by default cross-entropy."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, targets, label_smoothing=label_smoothing)
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Metrics over a whole set of outputs, reported as ``val_<name>``: by default ``accuracy`` in [0, 1]."""
+        return {"accuracy": (outputs.argmax(1) == targets).float().mean().item()}
+
+    @cached_property
+    def data(self) -> Data:
+        """What :meth:`load` gave, loaded once a process."""
+        return self.load()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the data out of pickles: a worker loads its own."""
+        return {key: value for key, value in self.__dict__.items() if key != "data"}
