@@ -1,0 +1,96 @@
+"""The journal's events as data: their names, their fields, and one event as one line of strict JSON.
+
+``docs/journal.md`` is the contract; a test holds the two together. Files are the business of the writer and the reader.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+#: Version of the contract. New events and new optional fields do not raise it (readers ignore what they do not know).
+VERSION = 1
+
+#: Fields of every line.
+ENVELOPE = ("v", "seq", "time", "event")
+
+#: The fields that each event always has.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "search_started": (
+        "name",
+        "search_id",
+        "spec",
+        "seed",
+        "space",
+        "task",
+        "objective",
+        "versions",
+        "machine",
+    ),
+    "session_started": ("session", "pid", "host", "limits", "workers", "changes", "versions"),
+    "trial_proposed": (
+        "trial",
+        "architecture",
+        "trial_id",
+        "network_id",
+        "name",
+        "strategy",
+        "origin",
+        "session",
+    ),
+    "trial_started": ("trial", "attempt", "session"),
+    "measured": ("trial", "attempt", "step", "metrics", "seconds", "rung", "decision", "stop_reason"),
+    "trial_ended": ("trial", "state", "reason", "error", "steps", "seconds"),
+    "session_ended": ("session", "reason", "message"),
+}
+
+#: How a trial ends by the reason of a decision to stop it.
+STATE_OF_STOP = {"budget": "completed", "early_stopped": "stopped", "nan": "failed"}
+
+_NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def encode(event: Mapping[str, Any]) -> bytes:
+    """One event as a line, newline included.
+
+    Raises:
+        TypeError: a value is not JSON.
+    """
+    try:
+        text = json.dumps(event, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:  # rare: a measurement that is not finite
+        text = json.dumps(_spell_out(event), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A lone surrogate (a file name in a traceback) must not end a search: \\udc80 is how JSON writes it.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """The event of one line.
+
+    Raises:
+        ValueError: it is not a line of a journal.
+    """
+    event = json.loads(line)
+    if not isinstance(event, dict) or not isinstance(event.get("seq"), int) or not isinstance(event.get("event"), str):
+        raise ValueError("not an event")
+    metrics = event.get("metrics")
+    if isinstance(metrics, dict):
+        for name, value in metrics.items():
+            if isinstance(value, str):
+                metrics[name] = _NOT_FINITE.get(value, value)
+    if isinstance(event.get("seconds"), str):
+        event["seconds"] = _NOT_FINITE.get(event["seconds"], event["seconds"])
+    return event
+
+
+def _spell_out(value: Any) -> Any:
+    """The same value with nan and infinities as strings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, Mapping):
+        return {key: _spell_out(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spell_out(item) for item in value]
+    return value

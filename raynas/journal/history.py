@@ -1,0 +1,295 @@
+"""The journal folded into the one view that searchers, schedulers, trackers, ``status`` and reports learn from.
+
+``History.apply`` takes one event and costs the same at any length; nothing here reads files or knows Ray. The same
+events give the same history, whether they were applied as they happened or read back later: that makes resume a replay.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from raynas.journal.events import STATE_OF_STOP
+from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from raynas.space import Architecture
+
+#: ``History.key`` of a trial that has nothing to show: below every score.
+LOWEST: tuple[int, float] = (0, -math.inf)
+
+_RUNNING_STATES = ("proposed", "running")
+
+
+@dataclass(frozen=True)
+class MeasurementRecord:
+    """One ``measured`` event. ``seconds``: what the step took; ``time``: when it was written, seconds since 1970."""
+
+    step: int
+    metrics: Mapping[str, float]
+    seconds: float = 0.0
+    rung: int | None = None
+    decision: str = "continue"
+    stop_reason: str | None = None
+    attempt: int = 0
+    time: float = 0.0
+
+
+@dataclass
+class TrialRecord:
+    """What is known of one trial. Written by ``History`` alone."""
+
+    number: int
+    values: Mapping[str, Any]  # the architecture as JSON
+    trial_id: str
+    network_id: str
+    name: str = ""
+    strategy: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    session: int = 0
+    state: str = "proposed"  # "proposed", "running", "completed", "stopped", "failed"
+    reason: str | None = None
+    error: Mapping[str, str] | None = None
+    measurements: list[MeasurementRecord] = field(default_factory=list)
+    score: tuple[int, Mapping[str, float]] | None = None  # the highest rung reached, and the metrics there
+    seconds: float = 0.0
+    attempts: int = 0
+    proposed_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    end_written: bool = False  # a trial_ended event was seen (a stop alone makes a trial terminal, too)
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The architecture (made from its JSON on first use: most readers ask for few of them)."""
+        from raynas.space import Architecture
+
+        return Architecture.from_json(dict(self.values))
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the trial is finished and never runs again."""
+        return self.state not in _RUNNING_STATES
+
+    @property
+    def steps(self) -> int:
+        """Steps of budget measured so far."""
+        return self.measurements[-1].step if self.measurements else 0
+
+
+@dataclass
+class SessionRecord:
+    """One session: from a process taking the search up to its end, or to its last event if it was killed."""
+
+    number: int
+    started_at: float
+    last_event_at: float
+    started: Mapping[str, Any]  # the session_started event
+    reason: str | None = None
+    message: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds from the session's start to its last event."""
+        return max(0.0, self.last_event_at - self.started_at)
+
+
+class History:
+    """The fold of a journal.
+
+    Attributes:
+        objective: what "better" means; from ``search_started``, or given.
+        search: the ``search_started`` event, or None.
+        sessions: one record a session.
+        trials: number to record, in the order of proposals.
+        seen, seen_networks: trial ids and network ids that were ever proposed, running and failed ones included.
+        running: number to record of the trials that are not terminal (under way, or left unfinished).
+        ended: numbers in the order of their terminal facts.
+        scored: numbers in the order in which they got their first score.
+        counts: how many trials are in each state.
+        steps_trained: steps measured over all trials.
+        last_seq: ``seq`` of the last event applied; -1 at first.
+    """
+
+    def __init__(self, objective: Objective | None = None) -> None:
+        self.objective = objective
+        self.search: dict[str, Any] | None = None
+        self.sessions: list[SessionRecord] = []
+        self.trials: dict[int, TrialRecord] = {}
+        self.seen: set[str] = set()
+        self.seen_networks: set[str] = set()
+        self.running: dict[int, TrialRecord] = {}
+        self.ended: list[int] = []
+        self.scored: list[int] = []
+        self.counts: Counter[str] = Counter()
+        self.steps_trained = 0
+        self.last_seq = -1
+        self._judged_steps = 0  # of completed and stopped trials
+        self._past_seconds = 0.0  # of all sessions but the last
+
+    @classmethod
+    def from_events(cls, events: Iterable[Mapping[str, Any]], objective: Objective | None = None) -> History:
+        """The history of a journal's events (``raynas.journal.read``)."""
+        history = cls(objective)
+        for event in events:
+            history.apply(event)
+        return history
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Takes one event; unknown events and fields are ignored."""
+        self.last_seq = event.get("seq", self.last_seq)
+        time = float(event.get("time", 0.0))
+        handle = _HANDLERS.get(event["event"])
+        if handle is not None:
+            handle(self, event, time)
+        if self.sessions and time > self.sessions[-1].last_event_at:
+            self.sessions[-1].last_event_at = time
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next new trial gets."""
+        return len(self.trials)
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Wall seconds over all sessions; a killed one counts up to its last event."""
+        return self._past_seconds + (self.sessions[-1].seconds if self.sessions else 0.0)
+
+    def value(self, trial: TrialRecord | int) -> float | None:
+        """The objective's value at the highest rung the trial reached (not signed); None without a score."""
+        record = self.trials[trial] if isinstance(trial, int) else trial
+        if record.score is None or self.objective is None:
+            return None
+        return record.score[1].get(self.objective.metric)
+
+    def key(self, trial: TrialRecord | int) -> tuple[int, float]:
+        """Sorts trials, bigger is better: the highest rung reached, then the objective there (sign turned for "min").
+
+        Failed trials, and those without a finite score, get ``LOWEST``.
+        """
+        record = self.trials[trial] if isinstance(trial, int) else trial
+        value = self.value(record)
+        if self.objective is None or value is None or record.score is None or record.state == "failed":
+            return LOWEST
+        return (record.score[0], self.objective.sign * value) if math.isfinite(value) else LOWEST
+
+    def best(self, n: int = 1) -> list[TrialRecord]:
+        """The best trials, best first (of equals the earlier); those without a score are left out."""
+        ranked = ((self.key(record), -number) for number, record in self.trials.items())
+        top = heapq.nlargest(n, (pair for pair in ranked if pair[0] > LOWEST))
+        return [self.trials[-minus] for _, minus in top]
+
+    def training_saved(self, max_steps: int) -> float:
+        """Share of training that stopping early saved: over completed and stopped trials (failures save nothing)."""
+        full = (self.counts["completed"] + self.counts["stopped"]) * max_steps
+        return 1 - self._judged_steps / full if full else 0.0
+
+    def _search_started(self, event: Mapping[str, Any], time: float) -> None:
+        self.search = dict(event)
+        if self.objective is None:
+            self.objective = Objective(event["objective"]["metric"], event["objective"]["mode"])
+
+    def _session_started(self, event: Mapping[str, Any], time: float) -> None:
+        self._past_seconds = self.elapsed_seconds
+        self.sessions.append(SessionRecord(event["session"], time, time, dict(event)))
+
+    def _session_ended(self, event: Mapping[str, Any], time: float) -> None:
+        if self.sessions:
+            self.sessions[-1].reason = event["reason"]
+            self.sessions[-1].message = event.get("message") or ""
+
+    def _trial_proposed(self, event: Mapping[str, Any], time: float) -> None:
+        if event["trial"] in self.trials:
+            return
+        record = TrialRecord(
+            number=event["trial"],
+            values=event["architecture"],
+            trial_id=event["trial_id"],
+            network_id=event["network_id"],
+            name=event.get("name", ""),
+            strategy=event.get("strategy", ""),
+            origin=event.get("origin") or {},
+            session=event.get("session", 0),
+            proposed_at=time,
+        )
+        self.trials[record.number] = self.running[record.number] = record
+        self.seen.add(record.trial_id)
+        self.seen_networks.add(record.network_id)
+        self.counts["proposed"] += 1
+
+    def _trial_started(self, event: Mapping[str, Any], time: float) -> None:
+        record = self.running.get(event["trial"])
+        if record is None:
+            return
+        record.attempts = event.get("attempt", 0) + 1
+        if record.started_at is None:
+            record.started_at = time
+        self._move(record, "running")
+
+    def _measured(self, event: Mapping[str, Any], time: float) -> None:
+        record = self.running.get(event["trial"])
+        if record is None or event["step"] <= record.steps:
+            return  # measured again after a lost worker: the first answer stands
+        measurement = MeasurementRecord(
+            step=event["step"],
+            metrics=event["metrics"],
+            seconds=event.get("seconds", 0.0),
+            rung=event.get("rung"),
+            decision=event.get("decision", "continue"),
+            stop_reason=event.get("stop_reason"),
+            attempt=event.get("attempt", 0),
+            time=time,
+        )
+        self.steps_trained += measurement.step - record.steps
+        record.measurements.append(measurement)
+        record.seconds += measurement.seconds
+        if record.state == "proposed":
+            self._move(record, "running")
+        if measurement.rung is not None:
+            first = record.score is None
+            record.score = (measurement.rung, measurement.metrics)
+            if first:
+                self.scored.append(record.number)
+        if measurement.decision == "stop":
+            reason = measurement.stop_reason or "early_stopped"
+            self._end(record, STATE_OF_STOP.get(reason, "stopped"), reason, time)
+
+    def _trial_ended(self, event: Mapping[str, Any], time: float) -> None:
+        record = self.trials.get(event["trial"])
+        if record is None or record.end_written:
+            return
+        record.end_written = True
+        record.error = event.get("error")
+        record.seconds = event.get("seconds", record.seconds)
+        if not record.terminal:
+            self._end(record, event["state"], event["reason"], time)
+
+    def _end(self, record: TrialRecord, state: str, reason: str, time: float) -> None:
+        self._move(record, state)
+        record.reason = reason
+        record.ended_at = time
+        del self.running[record.number]
+        self.ended.append(record.number)
+        if state != "failed":
+            self._judged_steps += record.steps
+
+    def _move(self, record: TrialRecord, state: str) -> None:
+        self.counts[record.state] -= 1
+        self.counts[state] += 1
+        record.state = state
+
+
+_HANDLERS = {
+    "search_started": History._search_started,
+    "session_started": History._session_started,
+    "session_ended": History._session_ended,
+    "trial_proposed": History._trial_proposed,
+    "trial_started": History._trial_started,
+    "measured": History._measured,
+    "trial_ended": History._trial_ended,
+}
