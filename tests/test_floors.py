@@ -30,8 +30,8 @@ FLOORS = {
     "cli": 7,
 }
 
-#: A built graph is a block; nothing else looks across its own floor.
-SIDEWAYS = {("space", "blocks")}
+#: A built graph is a block, and all of the ground floor may raise its errors; nothing else looks across its own floor.
+SIDEWAYS = {("space", "blocks"), ("durations", "errors"), ("registry", "errors")}
 
 #: Ray is known on these floors only.
 RAY_FLOORS = {5, 6, 7}

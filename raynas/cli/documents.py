@@ -1,0 +1,73 @@
+"""What ``--json`` prints, as plain data. Every key stands in docs/json.md: both are a contract with programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raynas.engine.api import SearchResult
+    from raynas.space import Architecture, Space
+
+
+def dumps(document: Any) -> str:
+    """Strict JSON, for people as well: NaN and infinities become the words ``"nan"``, ``"inf"``, ``"-inf"``."""
+    return json.dumps(_strict(document), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return value
+
+
+def best(result: SearchResult, count: int) -> dict[str, Any]:
+    """``raynas best --json``."""
+    from raynas.engine.result import trial_summary
+
+    objective = result.objective
+    return {
+        "name": result.name,
+        "folder": str(result.folder),
+        "status": result.status,
+        "objective": {"metric": objective.metric, "mode": objective.mode},
+        "default": None if result.default is None else trial_summary(result.default, objective),
+        "best": [trial_summary(record, objective) for record in result.best_trials(count)],
+    }
+
+
+def size(space: Space) -> str:
+    """The number of fillings, exact: digits, or ``"inf"``. A string, since it may not fit a program's integers."""
+    count = space.size()
+    return "inf" if count == math.inf else str(count)
+
+
+def hole(path: str, value: Any) -> dict[str, Any]:
+    """One hole: its path, its kind, its domain and its default (see raynas.space.holes)."""
+    domain: dict[str, Any] = {"options": None, "low": None, "high": None, "log": None}
+    if hasattr(value, "low"):
+        domain |= {"low": value.low, "high": value.high, "log": getattr(value, "log", None)}
+    else:
+        domain["options"] = list(value.options)
+    return {"path": path, "kind": type(value).__name__.lower(), **domain, "default": value.default}
+
+
+def architecture(space: Space, filling: Architecture, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """A filling with its network's parameters and FLOPs (2 x multiply-adds, one sample)."""
+    from raynas import costs
+
+    network = space.network(filling)
+    total = costs.totals(network, input_shape)
+    return {
+        "architecture": filling.to_json(),
+        "network_id": space.network_id(filling),
+        "trial_id": space.trial_id(filling),
+        "parameters": total.params,
+        "flops": total.flops,
+    }

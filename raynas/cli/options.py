@@ -1,0 +1,31 @@
+"""Words of a person as values: parsers that name the option, what was given, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raynas.durations import parse_duration
+from raynas.errors import SpecError
+
+
+def whole(option: str, least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` up, for the option of that name."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise SpecError(f"{option} {text!r} is not a whole number; give {least} or more") from None
+        if number < least:
+            raise SpecError(f"{option} {number} is too small; give {least} or more")
+        return number
+
+    return parse
+
+
+def time_limit(text: str) -> float:
+    """The seconds of ``--time`` (``90``, ``5m``, ``1h30m``)."""
+    try:
+        return parse_duration(text)
+    except SpecError as error:
+        raise SpecError(f"--{error}") from None  # "--time '5x' is not …"

@@ -1,0 +1,73 @@
+"""``raynas list``, ``status`` and ``best``: readers of the journals. They never disturb a search that runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from raynas.cli.options import whole
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A search that 'raynas list' shows.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md explains its keys.")]
+
+
+def list_searches(json: Json = False) -> None:
+    """List the searches in $RAYNAS_HOME.
+
+    Examples:
+
+      raynas list
+
+      raynas list --json
+    """
+    from raynas.cli import documents, tables
+    from raynas.engine import api
+
+    found = api.listing()
+    if json:
+        print(documents.dumps([result.summary() for result in found]))
+    else:
+        tables.print_list(found)
+
+
+def status(name: Name, json: Json = False) -> None:
+    """Show how a search stands: running, interrupted or finished, its trials, the best so far.
+
+    Examples:
+
+      raynas status first
+
+      raynas status first --json
+    """
+    from raynas.cli import documents, tables
+    from raynas.engine import api
+
+    result = api.load(name)
+    if json:
+        print(documents.dumps(result.summary()))
+    else:
+        tables.print_status(result)
+
+
+def best(
+    name: Name,
+    top: Annotated[int, typer.Option(parser=whole("--top", 1), metavar="N", help="How many architectures.")] = 5,
+    json: Json = False,
+) -> None:
+    """Show the best architectures that a search has found, the space's default beside them.
+
+    Examples:
+
+      raynas best first
+
+      raynas best first --top 1 --json
+    """
+    from raynas.cli import documents, tables
+    from raynas.engine import api
+
+    result = api.load(name)
+    if json:
+        print(documents.dumps(documents.best(result, top)))
+    else:
+        tables.print_best(result, top)

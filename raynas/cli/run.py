@@ -1,0 +1,217 @@
+"""``raynas search`` and ``raynas resume``: read the flags, hand them to the search, show what it found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raynas.cli.options import time_limit, whole
+from raynas.errors import SpecError
+
+if TYPE_CHECKING:
+    from raynas.engine.api import SearchResult
+
+BUDGET, STOPPING, OBJECTIVE, MACHINES = "Budget", "Early stopping", "Objective", "Machines"
+
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--trials", 1),
+        metavar="N",
+        help="Trials in all, over every session; failed ones and trial 0 (the space's default) count.",
+        rich_help_panel=BUDGET,
+    ),
+]
+Time = Annotated[
+    float | None,
+    typer.Option(
+        parser=time_limit,
+        metavar="DURATION",
+        help="Time in all, over every session: 90 (seconds), 90s, 5m, 2h, 1h30m. Trials under way then are saved.",
+        rich_help_panel=BUDGET,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--workers", 1),
+        metavar="N",
+        help="Trials at the same time (default: one a core).",
+        rich_help_panel=MACHINES,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="A running Ray cluster to join, or 'auto'; its nodes must share $RAYNAS_HOME "
+        "(default: a private Ray on this machine).",
+        rich_help_panel=MACHINES,
+    ),
+]
+
+
+def search(
+    space: Annotated[
+        str | None,
+        typer.Argument(metavar="SPACE", help="A name that 'raynas spaces' lists, or path/to/file.py:name."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same settings as a YAML file; flags override it.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The search's name and its folder's (default: made up).")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="What to be good at: a name, or path/to/file.py:name (default: digits)."),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="STRATEGY", help="How to search: evolution or random (default: evolution)."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--seed", 0), metavar="N", help="Makes the search repeatable (default: drawn, kept)."
+        ),
+    ] = None,
+    trials: Trials = None,
+    time: Time = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--epochs", 1),
+            metavar="N",
+            help="A trial's full budget (default: the task's).",
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="asha|none",
+            help="Stop weak trials early, or train every trial in full (default: asha).",
+            rich_help_panel=STOPPING,
+        ),
+    ] = None,
+    grace_period: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--grace-period", 1),
+            metavar="N",
+            help="Epochs that every trial gets (default: by the budget).",
+            rich_help_panel=STOPPING,
+        ),
+    ] = None,
+    reduction_factor: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--reduction-factor", 2),
+            metavar="N",
+            help="One trial in N goes on past a rung (default: by the budget).",
+            rich_help_panel=STOPPING,
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC", help="What trials are compared by (default: the task's).", rich_help_panel=OBJECTIVE
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(metavar="min|max", help="Whether that metric is to be small or large.", rich_help_panel=OBJECTIVE),
+    ] = None,
+    workers: Workers = None,
+    address: Address = None,
+) -> None:
+    """Search a space for the architecture that does best.
+
+    Ctrl-C ends it with everything kept; 'raynas resume NAME' goes on.
+
+    Examples:
+
+      raynas search resnet
+
+      raynas search resnet --strategy random --trials 40 --time 5m
+
+      raynas search --config search.yaml --name first --seed 1
+
+      raynas search my_space.py:cells --epochs 5
+    """
+    if space is None and config is None:
+        raise SpecError("say what to search: raynas search SPACE (raynas spaces lists them), or --config FILE")
+    from raynas.cli.progress import ProgressLines
+    from raynas.cli.tables import print_outcome
+    from raynas.engine import api
+
+    settings = {
+        "config": config,
+        "task": task,
+        "strategy": strategy,
+        "name": name,
+        "seed": seed,
+        "trials": trials,
+        "seconds": time,
+        "epochs": epochs,
+        "workers": workers,
+        "scheduler": scheduler,
+        "grace_period": grace_period,
+        "reduction_factor": reduction_factor,
+        "metric": metric,
+        "mode": mode,
+        "address": address,
+    }
+    result = api.search(space, **_given(settings), progress=ProgressLines())
+    print_outcome(result)
+    _exit(result)
+
+
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A search that 'raynas list' shows.")],
+    trials: Trials = None,
+    time: Time = None,
+    workers: Workers = None,
+    address: Address = None,
+) -> None:
+    """Go on with a search that was interrupted, or give a finished one more.
+
+    Trials that were under way go on from their checkpoints, under their own numbers.
+
+    Examples:
+
+      raynas resume first
+
+      raynas resume first --trials 80        (80 in all, with those already made)
+
+      raynas resume first --time 10m         (10 minutes in all)
+    """
+    from raynas.cli.progress import ProgressLines
+    from raynas.cli.tables import print_outcome, print_status
+    from raynas.engine import api
+
+    settings = {"trials": trials, "seconds": time, "workers": workers, "address": address}
+    before = api.load(name).history
+    sessions = len(before.sessions)
+    result = api.resume(name, **_given(settings), progress=ProgressLines(before))
+    if len(result.history.sessions) == sessions:
+        print_status(result)
+        print("nothing is left to do within these limits")
+        return
+    print_outcome(result)
+    _exit(result)
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a person gave; what was not said is the file's, or the default."""
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _exit(result: SearchResult) -> None:
+    """Ends the command with the exit code that fits how the session ended."""
+    code = {"interrupted": 130, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,102 @@
+"""``raynas spaces`` and ``describe``: what can be searched, and what is in it, before anything trains."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Any
+
+import typer
+
+from raynas.cli.options import whole
+from raynas.cli.read import Json
+
+
+def spaces(json: Json = False) -> None:
+    """List the search spaces that are installed.
+
+    A space of your own needs no installation: raynas search path/to/file.py:name
+
+    Examples:
+
+      raynas spaces
+
+      raynas spaces --json
+    """
+    from raynas import registry
+    from raynas.cli import documents, tables
+
+    entries = [_entry(name) for name in registry.names("raynas.spaces")]
+    if json:
+        print(documents.dumps(entries))
+    else:
+        tables.print_spaces(entries)
+
+
+def describe(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="A name that 'raynas spaces' lists, or path/to/file.py:name.")
+    ],
+    task: Annotated[
+        str, typer.Option(metavar="TASK", help="The task that it is made for: a name, or path/to/file.py:name.")
+    ] = "digits",
+    seed: Annotated[int, typer.Option(parser=whole("--seed", 0), metavar="N", help="Which sample is shown.")] = 0,
+    json: Json = False,
+) -> None:
+    """Show a search space: its holes with their choices, its size, its default and a sample with their costs.
+
+    Examples:
+
+      raynas describe resnet
+
+      raynas describe my_space.py:cells --json
+    """
+    from raynas.cli import documents, tables
+
+    document = _describe(space, task, seed)
+    if json:
+        print(documents.dumps(document))
+    else:
+        tables.print_description(document)
+
+
+def _make(reference: str, task_reference: str) -> tuple[Any, Any]:
+    """The space and the task that two references name."""
+    from raynas.engine import sources
+
+    task = sources.make_task(sources.source_of("raynas.tasks", task_reference))
+    return sources.make_space(sources.source_of("raynas.spaces", reference), task), task
+
+
+def _entry(name: str) -> dict[str, Any]:
+    import inspect
+
+    from raynas import registry
+    from raynas.cli import documents
+
+    space, _ = _make(name, "digits")
+    made = registry.find("raynas.spaces", name)
+    words = inspect.getdoc(made) if inspect.isfunction(made) else None
+    return {
+        "name": name,
+        "description": (words or "").split("\n\n")[0].replace("\n", " "),
+        "holes": len(space.holes()),
+        "size": documents.size(space),
+    }
+
+
+def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
+    from raynas.cli import documents
+
+    space, task = _make(reference, task_reference)
+    default, sample = space.default(), space.sample(random.Random(seed))
+    shape = tuple(task.input_shape)
+    return {
+        "space": reference,
+        "task": task_reference,
+        "input_shape": list(shape),
+        "fingerprint": space.fingerprint,
+        "size": documents.size(space),
+        "holes": [documents.hole(path, hole) for path, hole in space.holes()],
+        "default": documents.architecture(space, default, shape),
+        "sample": documents.architecture(space, sample, shape),
+    }
