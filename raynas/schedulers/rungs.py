@@ -1,0 +1,201 @@
+"""Asynchronous successive halving (ASHA), the stopping variant, as pure arithmetic on exact integer rungs.
+
+Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys, arXiv:1810.05934), algorithm 2, in the
+stopping form of Ray Tune's ``AsyncHyperBandScheduler`` and Syne Tune: no trial is ever paused. When a trial reaches a
+rung, its value is entered there; it goes on if it is among the best ``1 / reduction_factor`` of all that the rung has
+seen so far, itself included, and stops otherwise. The first at a rung always goes on.
+
+"Among the best" is exact: of ``n`` values, the best ``ceil(n / reduction_factor)`` go on, and equals of the last of
+them. (That is the ``1 - 1 / reduction_factor`` percentile with linear interpolation, without its rounding errors.)
+
+Ray and the journal are not known here. The order of ``record`` calls is the only input, so a test recomputes every
+decision of a search from its journal.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_right, insort
+from dataclasses import dataclass
+from typing import Literal
+
+from raynas.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a trial after a measurement.
+
+    Attributes:
+        action: ``"continue"``, ``"stop"`` or ``"pause"``.
+        reason: with ``"stop"``, the journal's ``stop_reason``: ``"budget"`` (all steps done), ``"early_stopped"``,
+            ``"nan"`` (the value is not finite); else None.
+        rung: the rung that the measurement stands at, or None.
+    """
+
+    action: str
+    reason: str | None = None
+    rung: int | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the trial is over."""
+        return self.action == "stop"
+
+
+def defaults(max_steps: int) -> tuple[int, int]:
+    """Grace period and reduction factor for a budget of ``max_steps`` steps a trial.
+
+    The factor is 3 (Li et al. use 3 and 4). The grace period is a ninth of the budget, rounded up, so that there are at
+    most two rungs before the full budget, and none close to it: 27 steps give rungs at 3, 9, 27; 10 give 2, 6, 10;
+    100 give 12, 36, 100; 3 give 1, 3.
+    """
+    return max(1, -(-max_steps // 9)), 3
+
+
+class StoppingRule(ABC):
+    """The contract of a scheduler: told every measurement of every trial in the order of arrival, it decides.
+
+    A scheduler of one's own derives from this, is made with the arguments below, and is found by entry point or file.
+
+    Args:
+        max_steps: a trial's full budget in steps.
+        mode: whether bigger (``"max"``) or smaller (``"min"``) values are better.
+        grace_period: no trial is stopped for its value before this step (default: see ``defaults``).
+        reduction_factor: one in how many goes on from a rung (default: see ``defaults``).
+
+    Raises:
+        SpecError: a budget, period or factor that makes no sense.
+    """
+
+    def __init__(
+        self,
+        max_steps: int,
+        *,
+        mode: Literal["min", "max"] = "max",
+        grace_period: int | None = None,
+        reduction_factor: int | None = None,
+    ) -> None:
+        if max_steps < 1:
+            raise SpecError(f"a budget of {max_steps} steps a trial trains nothing; give 1 or more")
+        if mode not in ("min", "max"):
+            raise SpecError(f"objective mode {mode!r} is not known; give 'min' or 'max'")
+        default_period, default_factor = defaults(max_steps)
+        self.max_steps = max_steps
+        self.mode = mode
+        self.grace_period = default_period if grace_period is None else grace_period
+        self.reduction_factor = default_factor if reduction_factor is None else reduction_factor
+        if not 1 <= self.grace_period <= max_steps:
+            raise SpecError(f"grace period {self.grace_period} is not between 1 and the budget of {max_steps} steps")
+        if self.reduction_factor != int(self.reduction_factor) or self.reduction_factor < 2:
+            raise SpecError(f"reduction factor {self.reduction_factor} is not a whole number of 2 or more")
+
+    @property
+    @abstractmethod
+    def levels(self) -> tuple[int, ...]:
+        """The rungs: growing step numbers, the last one is ``max_steps``."""
+
+    @abstractmethod
+    def record(self, trial: int, step: int, value: float) -> Decision:
+        """Enters a measurement and decides. A (trial, rung) that is already entered gets its first decision again.
+
+        Args:
+            trial: the trial's number.
+            step: steps that it has had in all, from 1.
+            value: the objective's value there, unsigned (NaN or infinite: the trial stops, and is not entered).
+        """
+
+    @abstractmethod
+    def replay(self, trial: int, step: int, value: float, decision: Decision) -> None:
+        """Enters a measurement with the decision that was made on it then."""
+
+    def rung(self, step: int) -> int | None:
+        """The rung that a step stands at: the step itself, or None."""
+        return step if step in self.levels else None
+
+    def _fixed(self, step: int, value: float) -> Decision | None:
+        """The decisions that do not depend on other trials."""
+        if not math.isfinite(value):
+            return Decision("stop", "nan", self.rung(step))
+        if step >= self.max_steps:
+            return Decision("stop", "budget", self.rung(step))
+        return None
+
+
+class Rungs(StoppingRule):
+    """ASHA (see the module). Rungs are ``grace_period · reduction_factor^k`` below ``max_steps``, then ``max_steps``.
+
+    Example:
+        >>> rungs = Rungs(27, grace_period=3, reduction_factor=3)
+        >>> rungs.levels
+        (3, 9, 27)
+        >>> [rungs.record(trial, 3, value).action for trial, value in enumerate([0.5, 0.4, 0.6, 0.5])]
+        ['continue', 'stop', 'continue', 'continue']
+    """
+
+    def __init__(
+        self,
+        max_steps: int,
+        *,
+        mode: Literal["min", "max"] = "max",
+        grace_period: int | None = None,
+        reduction_factor: int | None = None,
+    ) -> None:
+        super().__init__(max_steps, mode=mode, grace_period=grace_period, reduction_factor=reduction_factor)
+        levels, level = [], self.grace_period
+        while level < max_steps:
+            levels.append(level)
+            level *= int(self.reduction_factor)
+        self._levels = (*levels, max_steps)
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._values: dict[int, list[float]] = {level: [] for level in self._levels}  # signed, ascending
+        self._decisions: dict[tuple[int, int], Decision] = {}
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return self._levels
+
+    def record(self, trial: int, step: int, value: float) -> Decision:
+        known = self._decisions.get((trial, step))
+        if known is not None:
+            return known
+        decision = self._fixed(step, value)
+        rung = self.rung(step)
+        if rung is None:
+            return decision or Decision("continue")
+        if math.isfinite(value):
+            insort(self._values[rung], self._sign * value)
+            decision = decision or self._halve(rung, self._sign * value)
+        assert decision is not None
+        self._decisions[trial, step] = decision
+        return decision
+
+    def replay(self, trial: int, step: int, value: float, decision: Decision) -> None:
+        if self.rung(step) is None or (trial, step) in self._decisions:
+            return
+        self._decisions[trial, step] = decision
+        if math.isfinite(value):
+            insort(self._values[step], self._sign * value)
+
+    def _halve(self, rung: int, signed: float) -> Decision:
+        values = self._values[rung]
+        better = len(values) - bisect_right(values, signed)
+        places = -(-len(values) // int(self.reduction_factor))
+        if better < places:
+            return Decision("continue", None, rung)
+        return Decision("stop", "early_stopped", rung)
+
+
+class FullBudget(StoppingRule):
+    """No early stopping: a trial has its full budget unless its objective is not finite. The only rung is the last."""
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return (self.max_steps,)
+
+    def record(self, trial: int, step: int, value: float) -> Decision:
+        return self._fixed(step, value) or Decision("continue")
+
+    def replay(self, trial: int, step: int, value: float, decision: Decision) -> None:
+        pass
