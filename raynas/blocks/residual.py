@@ -9,11 +9,10 @@ from raynas.blocks.conv import ConvNormAct, SqueezeExcite
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a shortcut (He et al. 2016, section 3), the second's batch norm starting at zero.
+    """Two convolutions and a shortcut (He et al. 2016, section 3).
 
     ``(N, in_channels, H, W) -> (N, out_channels, ceil(H/stride), ceil(W/stride))``. Where the shapes differ the
-    shortcut is a 1x1 convolution with batch norm. The zero start makes the block an identity at first
-    (Goyal et al. 2017, section 5.1), which trains faster.
+    shortcut is a 1x1 convolution with batch norm.
 
     Args:
         in_channels: channels that arrive.
@@ -48,7 +47,6 @@ class ResidualBlock(nn.Module):
         inner_stride = stride if pool is None else 1
         self.conv1 = ConvNormAct(in_channels, out_channels, kernel_size, inner_stride, activation=activation)
         self.conv2 = ConvNormAct(out_channels, out_channels, kernel_size, activation="none")
-        nn.init.zeros_(self.conv2.norm.weight)
         self.gate = SqueezeExcite(out_channels) if squeeze_excite else nn.Identity()
         self.shortcut: nn.Module = nn.Identity()
         if inner_stride > 1 or in_channels != out_channels:

@@ -41,12 +41,12 @@ class Training(Evaluator):
 
     Args:
         task: the data, its loss and its metrics.
-        **recipe: fields of :class:`Recipe`; holes of a space's recipe go before them.
+        **recipe: fields of :class:`Recipe`, before the task's own; what a space's recipe gives goes before both.
     """
 
     def __init__(self, task: Task, **recipe: Any) -> None:
         self.task = task
-        self.recipe = Recipe.of(recipe)
+        self.recipe = Recipe.of({**task.recipe, **recipe})
         self.objective = task.objective
         self.default_steps = task.default_epochs
         self._copies: dict[str, Data] = {}
@@ -158,7 +158,7 @@ class TrainingEvaluation(Evaluation):
             if should_stop():
                 return False
             seed = _seed(self.context.seed, "batch", self.epoch, self.batch)
-            torch.manual_seed(seed)  # dropout, and whatever else a module draws
+            self._seed_modules(seed)
             self.generator.manual_seed(seed)
             index = order[self.batch * size : (self.batch + 1) * size]
             inputs = self.task.augment(self.task.prepare(data.train_inputs[index]), self.generator)
@@ -186,6 +186,12 @@ class TrainingEvaluation(Evaluation):
         together, targets = torch.cat(outputs), self.data.valid_targets
         metrics = {f"val_{name}": value for name, value in self.task.metrics(together, targets).items()}
         return metrics | {"val_loss": self.task.loss(together, targets).item()}
+
+    def _seed_modules(self, seed: int) -> None:
+        """Seeds what dropout and other modules draw from. ``torch.manual_seed`` would do; it takes 0.1 ms a call."""
+        if self.context.device.startswith("cuda"):
+            torch.cuda.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
 
     def _lr(self, batch: int) -> float:
         """The learning rate of a batch of the epoch under way, by the share of the whole budget that lies behind it."""

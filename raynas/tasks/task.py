@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raynas.tasks.objective import Objective
@@ -49,6 +51,8 @@ class Task(ABC):
     objective: Objective = Objective("val_accuracy", "max")
     #: A trial's full budget in epochs, unless the person searching says otherwise.
     default_epochs: int = 27
+    #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
+    recipe: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def output_shape(self) -> tuple[int, ...]:
