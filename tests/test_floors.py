@@ -28,6 +28,7 @@ FLOORS = {
     "schedulers": 5,
     "engine": 6,
     "cli": 7,
+    "__main__": 8,
 }
 
 #: A built graph is a block, and all of the ground floor may raise its errors; nothing else looks across its own floor.

@@ -1,0 +1,153 @@
+"""Every ``--json``: strict JSON whose keys are those of docs/json.md, neither more nor fewer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
+
+#: Objects whose keys depend on the space or the task.
+FREE = {"architecture", "metrics"}
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Key to type, from the tables under a heading; the keys of a trial stand in a table of their own."""
+    section = PAGE.read_text(encoding="utf-8").split(f"## `{heading}`")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) \|", section, re.MULTILINE))
+
+
+def trial_keys() -> set[str]:
+    section = PAGE.read_text(encoding="utf-8").split("A trial is an object:")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
+
+
+def printed(document: Any, prefix: str = "") -> Iterator[str]:
+    """Every key of a document, in the words of docs/json.md."""
+    if isinstance(document, list):
+        for item in document:
+            yield from printed(item, f"{prefix}[]")
+    elif isinstance(document, dict) and prefix.rpartition(".")[2] not in FREE:
+        for key, value in document.items():
+            path = f"{prefix}.{key}" if prefix else key
+            yield path
+            yield from printed(value, path)
+
+
+def raynas(*arguments: str, home: Path, code: int = 0) -> str:
+    """Runs the command as a person does, and gives what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "raynas", *arguments],
+        env={**os.environ, "RAYNAS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def strict(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one small finished search, ``first``."""
+    folder = tmp_path_factory.mktemp("home")
+    words = "search mlp --name first --strategy random --trials 3 --epochs 2 --workers 1 --seed 1 --time 5m".split()
+    shown = raynas(*words, home=folder)
+    assert "first is finished: all its trials are made; 3 of 3 trials" in shown
+    assert "trial 0 " in shown
+    assert "raynas resume first --trials 6" in shown
+    return folder
+
+
+def with_trials(keys: set[str], document: Any, *places: str) -> set[str]:
+    """The documented keys, with a trial's in each place that holds one."""
+    for place in places:
+        value = document[place.removesuffix("[]")]
+        if value:
+            keys = keys | {f"{place}.{key}" for key in trial_keys()}
+    return keys
+
+
+def test_status(home: Path) -> None:
+    document = strict(raynas("status", "first", "--json", home=home))
+    keys = set(documented("raynas status NAME --json")) - trial_keys() | {"name", "reason"}
+    assert set(printed(document)) == with_trials(keys, document, "best", "default")
+    assert document["trials"]["total"] == document["trials"]["limit"] == 3
+    assert document["status"] == "finished"
+
+
+def test_list(home: Path, tmp_path: Path) -> None:
+    entries = strict(raynas("list", "--json", home=home))
+    assert entries == [strict(raynas("status", "first", "--json", home=home))]
+    assert strict(raynas("list", "--json", home=tmp_path)) == []
+
+
+def test_best(home: Path) -> None:
+    document = strict(raynas("best", "first", "--json", "--top", "2", home=home))
+    keys = set(documented("raynas best NAME --json"))
+    assert set(printed(document)) == with_trials(keys, document, "best[]", "default")
+    assert 1 <= len(document["best"]) <= 2
+    values = [(trial["step"], trial["value"]) for trial in document["best"]]
+    assert values == sorted(values, reverse=True)
+
+
+def test_spaces(home: Path) -> None:
+    document = strict(raynas("spaces", "--json", home=home))
+    assert set(printed(document)) == set(documented("raynas spaces --json"))
+    assert {"mlp", "resnet"} <= {entry["name"] for entry in document}
+    assert all(entry["size"] == "inf" or int(entry["size"]) > 1 for entry in document)
+
+
+@pytest.mark.parametrize("space", ["mlp", "resnet"])
+def test_describe(space: str, home: Path) -> None:
+    document = strict(raynas("describe", space, "--json", home=home))
+    assert set(printed(document)) == set(documented("raynas describe SPACE --json"))
+    paths = {hole["path"] for hole in document["holes"]}
+    for filling in (document["default"], document["sample"]):
+        assert filling["architecture"].keys() <= paths
+        assert filling["parameters"] > 0
+        assert filling["flops"] > 0
+
+
+def test_tables_say_the_same(home: Path) -> None:
+    document = strict(raynas("best", "first", "--json", home=home))
+    shown = raynas("best", "first", home=home)
+    assert f"{document['best'][0]['value']:.4f}" in shown
+    assert document["best"][0]["network_id"] in shown
+    assert "default: the hand-made network" in shown
+    assert "first" in raynas("list", home=home)
+    assert "first is finished" in raynas("status", "first", home=home)
+    assert "parameters" in raynas("describe", "mlp", home=home)
+
+
+def test_a_finished_search_has_nothing_left_to_do(home: Path) -> None:
+    assert "nothing is left to do" in raynas("resume", "first", home=home)
+
+
+def test_more_trials_go_on_from_where_it_was(home: Path) -> None:
+    before = strict(raynas("best", "first", "--json", "--top", "9", home=home))["best"]
+    shown = raynas("resume", "first", "--trials", "4", home=home)
+    assert "3 are done, 0 go on where they were" in shown
+    after = strict(raynas("status", "first", "--json", home=home))
+    assert after["trials"]["total"] == 4
+    assert after["sessions"] == 2
+    there = {
+        trial["trial"]: trial for trial in strict(raynas("best", "first", "--json", "--top", "9", home=home))["best"]
+    }
+    assert all(there[trial["trial"]] == trial for trial in before)

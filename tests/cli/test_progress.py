@@ -1,0 +1,131 @@
+"""Progress lines, from events as the journal has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raynas.cli.progress import ProgressLines, shown
+from raynas.journal import History
+
+
+class Watch:
+    """A clock that a test turns, the lines that were written, and the events' sequence."""
+
+    def __init__(self, history: History | None = None) -> None:
+        self.now = 0.0
+        self.lines: list[str] = []
+        self.report = ProgressLines(history, write=self.lines.append, clock=lambda: self.now)
+        self.seq = 0
+
+    def tell(self, event: str, **fields: Any) -> None:
+        self.report({"v": 1, "seq": self.seq, "time": 100.0 + self.now, "event": event, **fields})
+        self.seq += 1
+
+    def begin(self, trials: int | None = 20, seconds: float | None = 300.0) -> None:
+        self.tell("search_started", name="first", objective={"metric": "val_accuracy", "mode": "max"}, spec={}, seed=0)
+        limits = {"trials": trials, "seconds": seconds}
+        self.tell("session_started", session=0, pid=1, host="here", limits=limits, workers=2, changes={}, versions={})
+
+    def run_trial(self, number: int, value: float, state: str = "completed", **end: Any) -> None:
+        identity = f"{number:016x}"
+        self.tell(
+            "trial_proposed",
+            trial=number,
+            architecture={"width": number},
+            trial_id=identity,
+            network_id=identity,
+            name=f"width={number}",
+            strategy="random",
+            origin={},
+            session=0,
+        )
+        self.tell("trial_started", trial=number, attempt=0, session=0)
+        stop = {"completed": "budget", "stopped": "early_stopped"}.get(state)
+        if stop is not None:
+            self.tell(
+                "measured",
+                trial=number,
+                attempt=0,
+                step=3,
+                metrics={"val_accuracy": value},
+                seconds=0.5,
+                rung=3,
+                decision="stop",
+                stop_reason=stop,
+            )
+        self.tell(
+            "trial_ended",
+            trial=number,
+            **{"state": state, "reason": stop, "error": None, "steps": 3, "seconds": 0.5, **end},
+        )
+
+
+def test_limits_come_first() -> None:
+    watch = Watch()
+    watch.begin()
+    assert watch.lines[-1] == "up to 20 trials or 5m00s in all, 2 trials at the same time"
+
+
+def test_each_end_is_told_with_best_and_default_beside_it() -> None:
+    watch = Watch()
+    watch.begin()
+    watch.run_trial(0, 0.8)
+    watch.now = 1
+    watch.run_trial(1, 0.7, "stopped")
+    watch.now = 2
+    watch.run_trial(2, 0.9)
+    assert watch.lines[2:] == [
+        "[ 1/20] trial 0 completed 3 epochs, 0.8000; NEW BEST 0.8000 (trial 0)",
+        "[ 2/20] trial 1 stopped after 3 epochs, 0.7000; best 0.8000 (trial 0)",
+        "[ 3/20] trial 2 completed 3 epochs, 0.9000; NEW BEST 0.9000 (trial 2), default 0.8000",
+    ]
+
+
+def test_fast_trials_share_a_line_unless_one_is_the_best() -> None:
+    watch = Watch()
+    watch.begin()
+    watch.run_trial(0, 0.8)
+    for number in (1, 2):
+        watch.run_trial(number, 0.5)
+    watch.run_trial(3, 0.85)
+    assert len(watch.lines) == 4
+    assert "trial 3 completed 3 epochs, 0.8500 (and 2 more); NEW BEST" in watch.lines[-1]
+
+
+def test_a_failure_says_why_in_one_line() -> None:
+    watch = Watch()
+    watch.begin(trials=None)
+    error = {"type": "RuntimeError", "message": "shapes\n  do not fit", "traceback": ""}
+    watch.run_trial(0, 0.0, "failed", reason="exception", error=error)
+    assert watch.lines[-1] == "[1] trial 0 failed: exception (shapes do not fit); nothing to compare yet"
+
+
+def test_a_resumed_search_says_what_is_there() -> None:
+    watch = Watch()
+    watch.begin()
+    watch.run_trial(0, 0.8)
+    later = Watch(watch.report._history)
+    later.tell(
+        "session_started",
+        session=1,
+        pid=2,
+        host="here",
+        limits={"trials": 30, "seconds": None},
+        workers=1,
+        changes={},
+        versions={},
+    )
+    assert later.lines == ["up to 30 trials in all, one trial at a time; 1 are done, 0 go on where they were"]
+    later.run_trial(1, 0.7)
+    assert later.lines[-1].startswith("[ 2/30] trial 1 completed")
+
+
+def test_figures_have_four_digits() -> None:
+    assert [shown(value) for value in (None, 0.5, 0.0, 12.34567, 0.00012345, float("nan"))] == [
+        "–",
+        "0.5000",
+        "0.0000",
+        "12.3457",
+        "0.0001234",
+        "nan",
+    ]

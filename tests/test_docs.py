@@ -1,0 +1,79 @@
+"""What the README and docs show, run as printed: a newcomer copies it, so it has to work.
+
+Blocks marked ``bash`` and ``python`` are run, in order, in one folder, as one reader would; a block whose first line is
+``# file.py`` or ``# file.yaml`` is a file to be saved. Blocks marked ``console`` and ``text`` are not run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "cluster").glob("*.md"))]
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The code blocks of a page as (language, text)."""
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def run_block(language: str, text: str, folder: Path, environment: dict[str, str]) -> None:
+    """Saves or runs one block.
+
+    Raises:
+        AssertionError: it ended with an error, whose output is shown.
+    """
+    named = FILE.match(text)
+    if named:
+        (folder / named[1]).write_text(text, encoding="utf-8")
+        return
+    if language == "bash":
+        command = ["bash", "-euo", "pipefail", "-c", text]
+    elif language == "python":
+        script = folder / "block.py"
+        script.write_text(text, encoding="utf-8")
+        command = [sys.executable, str(script)]
+    else:
+        return
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(lang in ("bash", "python") for lang, _ in blocks(page))],
+    ids=lambda p: p.name,
+)
+def test_blocks_run_as_printed(page: Path, tmp_path: Path) -> None:
+    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    environment.pop("RAYNAS_HOME", None)
+    for language, text in blocks(page):
+        run_block(language, text, tmp_path, environment)
+
+
+def test_a_space_of_ones_own_takes_less_than_25_lines() -> None:
+    own = next(text for _, text in blocks(README) if text.startswith("# my_space.py"))
+    assert len(own.splitlines()) < 25
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
+
+
+def test_every_block_says_what_it_is() -> None:
+    for page in PAGES:
+        bare = re.findall(r"^```(\w*)\n.*?^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        assert all(bare), f"{page.name}: a code block without a language"
