@@ -67,7 +67,24 @@ def strict(text: str) -> Any:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with one small finished search, ``first``."""
     folder = tmp_path_factory.mktemp("home")
-    words = "search mlp --name first --strategy random --trials 3 --epochs 2 --workers 1 --seed 1 --time 5m".split()
+    words = [
+        "search",
+        "mlp",
+        "--name",
+        "first",
+        "--strategy",
+        "random",
+        "--trials",
+        "3",
+        "--epochs",
+        "2",
+        "--workers",
+        "1",
+        "--seed",
+        "1",
+        "--time",
+        "5m",
+    ]
     shown = raynas(*words, home=folder)
     assert "first is finished: all its trials are made; 3 of 3 trials" in shown
     assert "trial 0 " in shown

@@ -79,7 +79,7 @@ misfit = Space(
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the mistakes name, to work in."""
     for name, text in FILES.items():
