@@ -1,0 +1,153 @@
+"""Properties of every shipped space, over random samples: they build, learn, round-trip, and mutate inside the space."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from raynas.costs import cost, layer_costs, totals
+from raynas.evaluators.training import Training
+from raynas.space import Architecture, Space
+from raynas.tasks.digits import Digits
+from raynas.tasks.task import Data, Task
+from search_spaces.mlp import mlp
+from search_spaces.resnet import resnet
+
+SAMPLES = 25
+
+
+class Images(Task):
+    """Images of any size, with nothing in them: spaces look at a task's shapes alone."""
+
+    name = "images"
+
+    def __init__(self, channels: int, size: int, classes: int = 7) -> None:
+        self.input_shape = (channels, size, size)
+        self.num_classes = classes
+
+    def load(self) -> Data:
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.randint(0, 256, (12, *self.input_shape), generator=generator, dtype=torch.uint8)
+        targets = torch.arange(12) % self.num_classes
+        return Data(inputs, targets, inputs, targets)
+
+
+@dataclass(frozen=True)
+class Case:
+    make: Callable[[Task], Space]
+    task: Task
+    samples: int = SAMPLES
+
+
+CASES = {
+    "resnet on digits": Case(resnet, Digits()),
+    "resnet on 32x32x3": Case(resnet, Images(3, 32)),
+    "resnet on 224x224x3": Case(resnet, Images(3, 224), samples=2),
+    "resnet on 3x3x2": Case(resnet, Images(2, 3)),
+    "mlp on digits": Case(mlp, Digits()),
+    "mlp on 32x32x3": Case(mlp, Images(3, 32)),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def samples(case: Case, seed: int = 0) -> tuple[Space, list[Architecture]]:
+    space = case.make(case.task)
+    rng = random.Random(seed)
+    return space, [space.default(), *(space.sample(rng) for _ in range(case.samples))]
+
+
+def test_every_sample_builds_and_learns_with_the_shapes_and_costs_foretold(case: Case) -> None:
+    space, architectures = samples(case)
+    for architecture in architectures:
+        module = space.build(architecture, case.task.input_shape)
+        outputs = module(torch.randn(2, *case.task.input_shape))
+        assert tuple(outputs.shape[1:]) == tuple(space.check(architecture, case.task.input_shape))
+        assert outputs.shape == (2, case.task.num_classes)
+        outputs.square().sum().backward()
+        parameters = dict(module.named_parameters())
+        assert all(parameter.grad is not None for parameter in parameters.values())
+        layers = layer_costs(space.network(architecture), case.task.input_shape)
+        assert totals(layers).params == sum(parameter.numel() for parameter in parameters.values())
+        for layer in layers:
+            below = sum(p.numel() for name, p in parameters.items() if name.startswith(f"{layer.path}."))
+            assert layer.params == below
+
+
+def test_every_sample_survives_json_and_keeps_its_ids(case: Case) -> None:
+    space, architectures = samples(case)
+    again = case.make(case.task)
+    assert again.fingerprint == space.fingerprint
+    for architecture in architectures:
+        back = Architecture.from_json(json.loads(json.dumps(architecture.to_json())))
+        assert back == architecture
+        assert again.replay(back) == architecture
+        assert again.trial_id(back) == space.trial_id(architecture)
+        assert again.network_id(back) == space.network_id(architecture)
+
+
+def test_mutants_children_and_neighbours_are_of_the_space(case: Case) -> None:
+    space, architectures = samples(case)
+    rng = random.Random(1)
+    for a, b in zip(architectures, architectures[1:], strict=False):
+        for other in (space.mutate(a, rng), space.crossover(a, b, rng)):
+            assert space.replay(other) == other
+        assert space.mutate(a, rng) != a
+    near = list(space.neighbours(space.default()))
+    assert len(near) == len(set(near)) > 5
+    assert space.default() not in near
+
+
+def test_samples_differ(case: Case) -> None:
+    space, architectures = samples(case)
+    assert len({space.trial_id(architecture) for architecture in architectures}) == len(architectures)
+
+
+def test_halving_stops_where_maps_get_small() -> None:
+    def sizes(channels: int, size: int) -> list[int]:
+        task = Images(channels, size)
+        space = resnet(task)
+        layers = layer_costs(space.network(space.default()), task.input_shape)
+        return [layer.out_shape[-1] for layer in layers if layer.path.endswith(".0") or layer.path == "stem"]
+
+    assert sizes(1, 8) == [8, 8, 4]
+    assert sizes(1, 28) == [28, 28, 14, 7]
+    assert sizes(3, 32) == [32, 32, 16, 8, 4]
+    assert sizes(3, 64) == [32, 32, 16, 8, 4]
+    assert sizes(3, 224) == [56, 56, 28, 14, 7]
+    assert sizes(3, 3) == [3, 3]
+
+
+# Worked out by hand below, not printed by the code under test.
+def test_the_defaults_cost_what_a_hand_count_says() -> None:
+    def conv(cin: int, cout: int, kernel: int, pixels: int) -> tuple[int, int]:
+        return cin * cout * kernel**2 + 2 * cout, 2 * cin * cout * kernel**2 * pixels  # batch norm: two a channel
+
+    layers = [conv(1, 16, 3, 64)]  # stem
+    layers += [conv(16, 16, 3, 64)] * 4  # stage 1: two blocks of two convolutions
+    layers += [conv(16, 32, 3, 16), conv(32, 32, 3, 16), conv(16, 32, 1, 16)]  # stage 2, halving, with its shortcut
+    layers += [conv(32, 32, 3, 16)] * 2
+    layers += [(32 * 10 + 10, 2 * 32 * 10)]
+    space = resnet(Digits())
+    found = cost(space.network(space.default()), (1, 8, 8))
+    assert found.params == sum(params for params, _ in layers)
+    assert found.flops == sum(flops for _, flops in layers)
+
+    space = mlp(Digits())
+    found = cost(space.network(space.default()), (1, 8, 8))
+    weights = 64 * 128 + 128 * 128 + 128 * 10
+    assert found.params == weights + 2 * 128 + 2 * 128 + 10
+    assert found.flops == 2 * weights
+
+
+@pytest.mark.parametrize("make", [resnet, mlp])
+def test_training_accepts_the_defaults_in_its_preflight(make: Callable[[Task], Space]) -> None:
+    space = make(Digits())
+    names = Training(Digits()).preflight(space, space.default())
+    assert set(names) == {"val_accuracy", "val_loss", "train_loss", "lr", "images_per_second"}
