@@ -19,6 +19,7 @@ README = ROOT / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "cluster").glob("*.md"))]
+RUN = {"bash", "python"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -44,17 +45,14 @@ def run_block(language: str, text: str, folder: Path, environment: dict[str, str
         command = [sys.executable, str(script)]
     else:
         return
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if any(lang in ("bash", "python") for lang, _ in blocks(page))],
-    ids=lambda p: p.name,
-)
+RUNNABLE = [page for page in PAGES if RUN & {language for language, _ in blocks(page)}]
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
 def test_blocks_run_as_printed(page: Path, tmp_path: Path) -> None:
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     environment.pop("RAYNAS_HOME", None)

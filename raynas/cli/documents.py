@@ -63,7 +63,7 @@ def architecture(space: Space, filling: Architecture, input_shape: tuple[int, ..
     from raynas import costs
 
     network = space.network(filling)
-    total = costs.totals(network, input_shape)
+    total = costs.cost(network, input_shape)
     return {
         "architecture": filling.to_json(),
         "network_id": space.network_id(filling),
