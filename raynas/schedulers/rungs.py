@@ -34,7 +34,7 @@ class Decision:
         rung: the rung that the measurement stands at, or None.
     """
 
-    action: str
+    action: Literal["continue", "stop", "pause"]
     reason: str | None = None
     rung: int | None = None
 

@@ -7,7 +7,7 @@ decision on it: of Ray's hooks, the scheduler's comes before the searcher's and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -26,7 +26,8 @@ def replay(rule: StoppingRule, history: History) -> None:
         for measurement in trial.measurements:
             if measurement.rung is not None:
                 value = measurement.metrics.get(history.objective.metric, float("nan"))
-                decision = Decision(measurement.decision, measurement.stop_reason, measurement.rung)
+                action = cast(Literal["continue", "stop", "pause"], measurement.decision)
+                decision = Decision(action, measurement.stop_reason, measurement.rung)
                 rule.replay(number, measurement.step, value, decision)
 
 

@@ -1,0 +1,252 @@
+"""The contract of a search strategy, on Ray Tune's own ``Searcher``.
+
+A strategy implements one method, ``propose(history, number)``: which architecture should trial ``number`` try, given
+what is known? It must be a **pure function** of the history and of (seed, number). So nothing is pickled, a resumed
+search goes on as if nothing had happened, and a test can recompute every proposal from its journal prefix. Whatever is
+costly to compute (a model, a study) is a cache that ``update`` may fill and that may be dropped at any time.
+
+RayNAS's search keeps the history (the journal's fold) and calls ``propose`` itself. Under a plain ``tune.Tuner`` Ray's
+hooks, at the end of the class, feed a history in memory with the same kind of events.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from raynas.journal.events import decode, encode
+from raynas.journal.history import History
+from raynas.space import Architecture, Space
+from raynas.tasks.objective import Objective
+
+#: How often ``fresh`` asks the strategy, then draws at random, before it enumerates.
+_DRAWS, _SAMPLES = 40, 100
+#: How many fillings it enumerates at most (some seconds' work, once a search).
+_ENUMERATED = 20_000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy names: an architecture, its ids, and how it came about (free JSON, for people and analyses)."""
+
+    architecture: Architecture
+    trial_id: str
+    network_id: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: One attempt at an architecture, with its origin.
+Draw = Callable[[random.Random], tuple[Architecture, Mapping[str, Any]]]
+
+
+class ArchitectureSearcher(Searcher, ABC):
+    """Base of all strategies. A subclass implements ``propose``, with ``rng`` and ``fresh`` at hand.
+
+    Args:
+        space: where to search.
+        seed: the search's seed.
+        max_concurrent: under a plain Tuner, how many trials may be under way (default: as many as Ray asks for: one
+            more than it has room for).
+        objective: under a plain Tuner, metric and direction (default: the Tuner's own, if it has a ``param_space``).
+        trials: under a plain Tuner, how many trials to propose in all.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        max_concurrent: int | None = None,
+        objective: Objective | None = None,
+        trials: int | None = None,
+    ) -> None:
+        super().__init__(
+            metric=objective.metric if objective else None,
+            mode=objective.mode if objective else None,
+        )
+        self.space = space
+        self.seed = seed
+        self.max_concurrent = max_concurrent
+        self.trials = trials
+        self._untried = _Enumeration(space)
+        self._plain = _PlainHistory(objective)
+
+    @classmethod
+    def options(cls, trials: int | None) -> dict[str, Any]:
+        """The strategy's own options for a budget of trials.
+
+        They are resolved once and kept with the search, so that they stay the same when a search is given more trials.
+        """
+        return {}
+
+    @abstractmethod
+    def propose(self, history: History, number: int) -> Proposal | None:
+        """The architecture for trial ``number``; None if the space is exhausted.
+
+        A pure function of (history, seed, number). Running trials are in the history, with what they have measured.
+        """
+
+    def update(self, history: History) -> None:
+        """A chance to fill caches when the history has grown; must not change what ``propose`` answers."""
+
+    def rng(self, number: int, salt: str = "") -> random.Random:
+        """The generator of a trial: the same in every process."""
+        return random.Random(f"{self.seed}/{number}/{salt}")
+
+    def proposal(self, architecture: Architecture, origin: Mapping[str, Any]) -> Proposal:
+        """An architecture with its ids."""
+        return Proposal(architecture, self.space.trial_id(architecture), self.space.network_id(architecture), origin)
+
+    def default_proposal(self) -> Proposal:
+        """The space's default architecture: trial 0 of a search."""
+        return self.proposal(self.space.default(), {"kind": "default"})
+
+    def random_draw(self, rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
+        """A ``Draw`` that samples the space."""
+        return self.space.sample(rng), {"kind": "random"}
+
+    def fresh(self, history: History, rng: random.Random, draw: Draw) -> Proposal | None:
+        """An architecture whose trial id was never proposed, from ``draw`` if it can be.
+
+        Where ``draw`` finds nothing new in some tens of attempts, the space is sampled; where that finds nothing
+        either, the first untried architecture in the space's own order is taken (a space of up to 20,000 fillings is
+        searched whole, a larger one that far). None if there is none: the space is exhausted. Bounded in time.
+        """
+        attempts = [draw] * _DRAWS + ([self.random_draw] * _SAMPLES if draw != self.random_draw else [])
+        for attempt in attempts:
+            architecture, origin = attempt(rng)
+            if self.space.trial_id(architecture) not in history.seen:
+                return self.proposal(architecture, origin)
+        untried = self._untried.first(history.seen)
+        return None if untried is None else self.proposal(untried, {"kind": "enumerated"})
+
+    # --- Ray's hooks, for a plain tune.Tuner -------------------------------------------------------------------------
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        if self._plain.history.objective is None and metric and mode:
+            self._metric, self._mode = metric, mode
+            self._plain.history.objective = Objective(metric, mode)  # type: ignore[arg-type]
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The config of Ray's next trial: ``{"trial": number, "architecture": JSON text}``."""
+        history = self._plain.history
+        if history.objective is None:
+            raise ValueError("a searcher under a plain Tuner needs objective=Objective(metric, mode)")
+        number = history.next_number
+        if self.trials is not None and number >= self.trials:
+            return Searcher.FINISHED
+        if self.max_concurrent is not None and len(history.running) >= self.max_concurrent:
+            return None
+        self.update(history)
+        proposal = self.default_proposal() if number == 0 else self.propose(history, number)
+        if proposal is None:
+            return Searcher.FINISHED
+        architecture = proposal.architecture.to_json()
+        self._plain.proposed(trial_id, number, proposal, architecture)
+        return {"trial": number, "architecture": json.dumps(architecture)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self._plain.measured(trial_id, result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._plain.ended(trial_id, result or {}, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        Path(checkpoint_path).write_bytes(b"".join(encode(event) for event in self._plain.events))
+
+    def restore(self, checkpoint_path: str) -> None:
+        self._plain = _PlainHistory(self._plain.history.objective)
+        for line in Path(checkpoint_path).read_bytes().splitlines():
+            self._plain.apply(decode(line))
+
+
+class _Enumeration:
+    """The space's architectures in their own order, as far as anyone looked. A cache: it holds nothing that matters."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._known: list[tuple[str, Architecture]] = []  # without repeated ids
+        self._ids: set[str] = set()
+        self._rest: Iterator[Architecture] | None = None
+        self._count = 0
+
+    def first(self, seen: set[str]) -> Architecture | None:
+        """The first architecture whose trial id is not in ``seen``."""
+        for trial_id, architecture in self._known:
+            if trial_id not in seen:
+                return architecture
+        if self._space.size() == math.inf:
+            return None
+        if self._rest is None:
+            self._rest = iter(self._space.enumerate())
+        while self._count < _ENUMERATED:
+            architecture_or_end = next(self._rest, None)
+            if architecture_or_end is None:
+                return None
+            self._count += 1
+            trial_id = self._space.trial_id(architecture_or_end)
+            if trial_id in self._ids:
+                continue
+            self._ids.add(trial_id)
+            self._known.append((trial_id, architecture_or_end))
+            if trial_id not in seen:
+                return architecture_or_end
+        return None
+
+    def __reduce__(self) -> tuple[type[_Enumeration], tuple[Space]]:
+        return _Enumeration, (self._space,)  # Ray pickles searchers; a generator cannot be
+
+
+class _PlainHistory:
+    """A history in memory from Ray's hooks. Each result counts as a rung: the hooks do not tell a scheduler's rungs."""
+
+    def __init__(self, objective: Objective | None) -> None:
+        self.history = History(objective)
+        self.events: list[dict[str, Any]] = []
+        self._numbers: dict[str, int] = {}  # Ray's trial id to our number
+
+    def apply(self, event: dict[str, Any]) -> None:
+        event["seq"] = len(self.events)
+        self.events.append(event)
+        if event["event"] == "trial_proposed":
+            self._numbers[event["ray_trial_id"]] = event["trial"]
+        self.history.apply(event)
+
+    def proposed(self, ray_id: str, number: int, proposal: Proposal, architecture: dict[str, Any]) -> None:
+        event = {"event": "trial_proposed", "trial": number, "ray_trial_id": ray_id, "architecture": architecture}
+        ids = {"trial_id": proposal.trial_id, "network_id": proposal.network_id, "origin": dict(proposal.origin)}
+        self.apply(event | ids)
+
+    def measured(self, ray_id: str, result: Mapping[str, Any]) -> None:
+        number, objective = self._numbers.get(ray_id), self.history.objective
+        if number is None or objective is None or objective.metric not in result:
+            return
+        step = int(result.get("step", result.get("training_iteration", 1)))
+        if step > self.history.trials[number].steps:
+            metrics = {objective.metric: float(result[objective.metric])}
+            self.apply({"event": "measured", "trial": number, "step": step, "metrics": metrics, "rung": step})
+
+    def ended(self, ray_id: str, result: Mapping[str, Any], error: bool) -> None:
+        if ray_id not in self._numbers:
+            return
+        self.measured(ray_id, result)  # the last result comes with the end only
+        number = self._numbers[ray_id]
+        value = self.history.value(number)
+        if error:
+            state, reason = "failed", "exception"
+        elif value is None:
+            state, reason = "stopped", "removed"
+        elif math.isfinite(value):
+            state, reason = "completed", "budget"  # or stopped early: Ray does not say
+        else:
+            state, reason = "failed", "nan"
+        self.apply({"event": "trial_ended", "trial": number, "state": state, "reason": reason})
