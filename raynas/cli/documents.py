@@ -52,7 +52,7 @@ def hole(path: str, value: Any) -> dict[str, Any]:
     """One hole: its path, its kind, its domain and its default (see raynas.space.holes)."""
     domain: dict[str, Any] = {"options": None, "low": None, "high": None, "log": None}
     if hasattr(value, "low"):
-        domain |= {"low": value.low, "high": value.high, "log": getattr(value, "log", None)}
+        domain |= {"low": value.low, "high": value.high, "log": value.log}
     else:
         domain["options"] = list(value.options)
     return {"path": path, "kind": type(value).__name__.lower(), **domain, "default": value.default}
