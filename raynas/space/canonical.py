@@ -1,0 +1,160 @@
+"""The canonical form: what a network computes, whatever way its template wrote it.
+
+A filled template is flattened into a graph of values, bottom up from the input:
+
+- identities are contracted; a sum in a sum is one sum (a multiset), a concatenation in a concatenation likewise;
+- absent edges, what no input reaches and what reaches no output are left out;
+- operations without parameters on equal inputs are one value; operations *with* parameters are kept apart (a layer used
+  twice is not two layers);
+- an argument equal to the constructor's default counts as not given.
+
+:mod:`raynas.space.labelling` then turns the graph into text that is equal for equal graphs. Two networks with one text
+compute one function for a suitable renaming of their parameters; names of parts do not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+from raynas.space.fill import Network
+from raynas.space.graph import Concat, Graph
+from raynas.space.labelling import Dag, text
+from raynas.space.nodes import Part
+from raynas.space.operation import Op
+from raynas.space.pruning import is_identity, live_nodes
+from raynas.space.signature import constructor
+from raynas.space.structure import Chain
+from raynas.space.values import same, to_json
+
+#: Raise this when the canonical form changes its meaning: ids of old journals then differ visibly.
+VERSION = 1
+
+
+def canonical_form(network: Network) -> str:
+    """Text that is equal for networks that compute the same (see the module's first lines)."""
+    flat = _Flat()
+    output = flat.part(network.root, 0)
+    return f"v{VERSION} {text(flat.dag, output)}"
+
+
+def network_id(network: Network) -> str:
+    """16 hexadecimal digits: a hash of the canonical form."""
+    return _digest(canonical_form(network))
+
+
+def trial_id(network: Network, recipe_has_holes: bool, network_id: str) -> str:
+    """16 hexadecimal digits for network and recipe together; the network's id where the recipe has no holes."""
+    if not recipe_has_holes:
+        return network_id
+    recipe = {key: to_json(value) for key, value in network.recipe.items()}
+    return _digest(f"{network_id} {json.dumps(recipe, sort_keys=True)}")
+
+
+def _digest(form: str) -> str:
+    return hashlib.sha256(form.encode()).hexdigest()[:16]
+
+
+class _Flat:
+    """The values computed so far; each is known by a number, the input by 0."""
+
+    def __init__(self) -> None:
+        self.dag = Dag()
+        self.made: dict[Any, int] = {}  # values that need not be computed twice
+
+    def part(self, part: Part | None, value: int) -> int:
+        if is_identity(part):
+            return value
+        if isinstance(part, Op):
+            return self.op(part, value)
+        if isinstance(part, Chain):
+            for _, child in part.parts:
+                value = self.part(child, value)
+            return value
+        assert isinstance(part, Graph)
+        return self.graph(part, value)
+
+    def op(self, op: Op, value: int) -> int:
+        label = op_label(op)
+        key = (label, value)
+        known = self.made.get(key)
+        if known is not None and parameter_free(op):
+            return known
+        made = self.dag.add(label, (value,))
+        self.made.setdefault(key, made)
+        return made
+
+    def graph(self, graph: Graph, value: int) -> int:
+        values = {graph.input: value}
+        for name, merge, edges in live_nodes(graph):
+            arrived = [self.part(edge.part, values[edge.sources[0]]) for edge in edges]
+            if isinstance(merge, Concat):
+                values[name] = self.concat(arrived, merge.dim)
+            else:
+                values[name] = self.sum(arrived)
+        if graph.output not in values:
+            return self.once("zeros", (value,))
+        return values[graph.output]
+
+    def sum(self, arrived: list[int]) -> int:
+        counts: dict[int, int] = {}
+        for value in arrived:
+            if self.dag.labels[value] == "sum":
+                for child, times in zip(self.dag.children[value], self.dag.times[value], strict=True):
+                    counts[child] = counts.get(child, 0) + times
+            elif self.dag.labels[value] != "zeros":
+                counts[value] = counts.get(value, 0) + 1
+        if not counts:
+            return arrived[0]
+        if len(counts) == 1 and next(iter(counts.values())) == 1:
+            return next(iter(counts))
+        children = tuple(sorted(counts))
+        return self.once("sum", children, tuple(counts[child] for child in children))
+
+    def concat(self, arrived: list[int], dim: int) -> int:
+        label = f"concat {dim}"
+        children: list[int] = []
+        for value in arrived:
+            children.extend(self.dag.children[value] if self.dag.labels[value] == label else (value,))
+        return children[0] if len(children) == 1 else self.once(label, tuple(children))
+
+    def once(self, label: str, children: tuple[int, ...], times: tuple[int, ...] = ()) -> int:
+        key = (label, children, times)
+        if key not in self.made:
+            self.made[key] = self.dag.add(label, children, times)
+        return self.made[key]
+
+
+@lru_cache(maxsize=20_000)
+def op_label(op: Op) -> str:
+    """An operation in canonical words: its class, and its arguments other than the constructor's defaults."""
+    defaults = constructor(op.cls).defaults
+    given = {
+        name: to_json(value) for name, value in op.arguments if not (name in defaults and same(value, defaults[name]))
+    }
+    return f"{op.class_name} {json.dumps(given, sort_keys=True)}"
+
+
+@lru_cache(maxsize=20_000)
+def parameter_free(op: Op) -> bool:
+    """Whether an operation has no parameters and always yields the same for the same input.
+
+    It is built on the meta device. One that cannot be built without knowing its input's shape counts as having
+    parameters: at worst, two equal networks then have two ids. Dropout is random, so two of them are not one.
+    """
+    import torch
+
+    if op.cls.__module__ == "torch.nn.modules.dropout" or constructor(op.cls).from_shape:
+        return False
+    try:
+        with torch.device("meta"):
+            module = op.cls(**op.kwargs)
+    except Exception:
+        return False
+    from torch.nn.modules.dropout import _DropoutNd
+
+    return not any(True for _ in module.parameters()) and not any(
+        isinstance(child, _DropoutNd) for child in module.modules()
+    )
