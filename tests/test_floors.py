@@ -27,6 +27,7 @@ FLOORS = {
     "searchers": 5,
     "schedulers": 5,
     "engine": 6,
+    "tracking": 6,
     "cli": 7,
     "__main__": 8,
 }

@@ -78,7 +78,7 @@ def _entry(name: str) -> dict[str, Any]:
     words = inspect.getdoc(made) if inspect.isfunction(made) else None
     return {
         "name": name,
-        "description": (words or "").split("\n\n")[0].replace("\n", " "),
+        "description": (words or "").split("\n\n")[0].replace("\n", " ").replace("``", ""),
         "holes": len(space.holes()),
         "size": documents.size(space),
     }

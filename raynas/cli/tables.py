@@ -148,18 +148,17 @@ def print_description(document: dict[str, Any]) -> None:
     _line(console, f"{document['space']} for task {document['task']} (inputs {shape})")
     _line(console, f"{size_words(document['size'])} architectures, {len(document['holes'])} holes")
     console.print()
-    table = _table("hole", "kind", "values", "default")
+    table = _table("hole", "kind", "values", "default", "sample")
     for hole in document["holes"]:
-        table.add_row(escape(hole["path"]), hole["kind"], escape(_domain(hole)), escape(str(hole["default"])))
+        fillings = [document[name]["architecture"].get(hole["path"], "–") for name in ("default", "sample")]
+        table.add_row(escape(hole["path"]), hole["kind"], escape(_domain(hole)), *(escape(brief(v)) for v in fillings))
     console.print(table)
+    console.print()
     for name in ("default", "sample"):
         entry = document[name]
-        console.print()
-        _line(console, f"{name}: {entry['parameters']:,} parameters, {big(entry['flops'])} FLOPs")
-        values = ", ".join(f"{path}={value}" for path, value in entry["architecture"].items())
-        console.print(f"  {values}", markup=False)
+        _line(console, f"{name + ':':<9}{entry['parameters']:,} parameters, {big(entry['flops'])} FLOPs")
     console.print()
-    _line(console, "FLOPs are 2 x multiply-adds for one input.")
+    _line(console, "FLOPs are 2 x multiply-adds for one input; a dash is a hole that is not active.")
 
 
 def big(number: int) -> str:
@@ -168,6 +167,11 @@ def big(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return str(number)
+
+
+def brief(value: Any) -> str:
+    """A hole's value for a table: floats in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def size_words(size: str) -> str:
@@ -207,8 +211,8 @@ def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> 
     _line(console, f"trial {best.number} (network {best.network_id}):")
     width = max(len(path) for path in values)
     for path, value in values.items():
-        was = f"   (default: {beside[path]})" if path in beside and beside[path] != value else ""
-        _line(console, f"  {path:<{width}}  {value}{was}")
+        was = f"   (default: {brief(beside[path])})" if path in beside and beside[path] != value else ""
+        _line(console, f"  {path:<{width}}  {brief(value)}{was}")
     gone = [path for path in beside if path not in values]
     if gone:
         _line(console, f"  of the default's holes these are not there: {', '.join(gone)}")

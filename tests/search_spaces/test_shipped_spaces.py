@@ -1,4 +1,4 @@
-"""Properties of every shipped space, over random samples: they build, learn, round-trip, and mutate inside the space."""
+"""Properties of every shipped space, over random samples: they build, learn, round-trip, mutate inside the space."""
 
 import json
 import random
