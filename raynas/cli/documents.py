@@ -42,10 +42,14 @@ def best(result: SearchResult, count: int) -> dict[str, Any]:
     }
 
 
-def size(space: Space) -> str:
-    """The number of fillings, exact: digits, or ``"inf"``. A string, since it may not fit a program's integers."""
-    count = space.size()
-    return "inf" if count == math.inf else str(count)
+def sizes(space: Space) -> dict[str, str]:
+    """The numbers of fillings, in all and without the recipe, exact: digits, or ``"inf"``.
+
+    Strings, since they may not fit a program's integers.
+    """
+    bare = type(space)(**dict(space.root.parts))
+    counts = {"size": space.size(), "size_without_recipe": bare.size()}
+    return {key: "inf" if count == math.inf else str(count) for key, count in counts.items()}
 
 
 def hole(path: str, value: Any) -> dict[str, Any]:

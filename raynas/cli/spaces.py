@@ -80,7 +80,7 @@ def _entry(name: str) -> dict[str, Any]:
         "name": name,
         "description": (words or "").split("\n\n")[0].replace("\n", " ").replace("``", ""),
         "holes": len(space.holes()),
-        "size": documents.size(space),
+        **documents.sizes(space),
     }
 
 
@@ -95,7 +95,7 @@ def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
         "task": task_reference,
         "input_shape": list(shape),
         "fingerprint": space.fingerprint,
-        "size": documents.size(space),
+        **documents.sizes(space),
         "holes": [documents.hole(path, hole) for path, hole in space.holes()],
         "default": documents.architecture(space, default, shape),
         "sample": documents.architecture(space, sample, shape),

@@ -135,7 +135,7 @@ def print_spaces(entries: list[dict[str, Any]]) -> None:
     console = _console()
     table = _table("name", "holes", "size", "description", numbers=("holes",))
     for entry in entries:
-        table.add_row(entry["name"], str(entry["holes"]), size_words(entry["size"]), escape(entry["description"]))
+        table.add_row(entry["name"], str(entry["holes"]), _size(entry), escape(entry["description"]))
     console.print(table)
     console.print()
     _line(console, "next: raynas describe NAME; raynas search NAME (your own: path/to/file.py:name)")
@@ -146,7 +146,7 @@ def print_description(document: dict[str, Any]) -> None:
     console = _console()
     shape = "x".join(str(length) for length in document["input_shape"])
     _line(console, f"{document['space']} for task {document['task']} (inputs {shape})")
-    _line(console, f"{size_words(document['size'])} architectures, {len(document['holes'])} holes")
+    _line(console, f"{_size(document)}, {len(document['holes'])} holes")
     console.print()
     table = _table("hole", "kind", "values", "default", "sample")
     for hole in document["holes"]:
@@ -179,6 +179,14 @@ def size_words(size: str) -> str:
     if size == "inf":
         return "infinitely many"
     return f"{int(size):,}" if len(size) <= 9 else f"about {size[0]}.{size[1]}e{len(size) - 1}"
+
+
+def _size(entry: dict[str, Any]) -> str:
+    """How large a space is; where only the recipe makes it infinite, its networks are what one wants to know."""
+    size, bare = entry["size"], entry["size_without_recipe"]
+    if size == "inf" and bare != "inf":
+        return f"{size_words(bare)} networks, recipes without end"
+    return f"{size_words(size)} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:
