@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raynas.journal.events import STATE_OF_STOP
+from raynas.space import Architecture
 from raynas.tasks.objective import Objective
-
-if TYPE_CHECKING:
-    from raynas.space import Architecture
 
 #: ``History.key`` of a trial that has nothing to show: below every score.
 LOWEST: tuple[int, float] = (0, -math.inf)
@@ -67,8 +65,6 @@ class TrialRecord:
     @cached_property
     def architecture(self) -> Architecture:
         """The architecture (made from its JSON on first use: most readers ask for few of them)."""
-        from raynas.space import Architecture
-
         return Architecture.from_json(dict(self.values))
 
     @property

@@ -1,0 +1,218 @@
+"""What every strategy keeps: pure proposals, no trial twice, an end when the space is exhausted."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+import subprocess
+import sys
+
+import pytest
+from driving import OBJECTIVE, best, options_space, recipe_space, simulate, target_score
+
+from raynas.journal import History
+from raynas.schedulers.rungs import Rungs
+from raynas.searchers.evolution import EvolutionSearcher
+from raynas.searchers.random import RandomSearcher
+from raynas.space import Choice, Float, Int
+
+STRATEGIES = [RandomSearcher, EvolutionSearcher]
+
+
+def make(strategy, space, **more):
+    small = {"population": 6, "sample": 3} if strategy is EvolutionSearcher else {}
+    return strategy(space, **{"seed": 3, **small, **more})
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_proposal_can_be_recomputed_from_its_prefix(strategy, workers):
+    space = recipe_space(lr=Float(1e-3, 1.0, log=True), width=Int(1, 9), a=Choice(0, 1, 2), b=Choice(True, 0))
+
+    def score(architecture):
+        if architecture["recipe.width"] == 5:
+            raise ArithmeticError
+        return math.nan if architecture["recipe.width"] == 6 else architecture["recipe.lr"]
+
+    events = simulate(make(strategy, space), score, 40, workers=workers, rule=Rungs(9, grace_period=1))
+    again, prefix = pickle.loads(pickle.dumps(make(strategy, space))), History()
+    proposals = 0
+    for event in events:
+        if event["event"] == "trial_proposed" and event["trial"] > 0:
+            fresh_searcher = again if event["trial"] % 2 else make(strategy, space)  # caches must not matter
+            proposal = fresh_searcher.propose(prefix, event["trial"])
+            assert proposal.architecture.to_json() == event["architecture"]
+            assert (proposal.trial_id, dict(proposal.origin)) == (event["trial_id"], event["origin"])
+            proposals += 1
+        prefix.apply(event)
+    assert proposals == 39
+    assert len(prefix.seen) == 40
+    assert prefix.counts["failed"] > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_another_seed_is_another_search(strategy):
+    space = options_space()
+    first, second = (
+        [e["trial_id"] for e in simulate(make(strategy, space, seed=seed), target_score, 12) if "trial_id" in e]
+        for seed in (1, 2)
+    )
+    assert len(set(first) & set(second)) <= 2
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_finite_space_is_exhausted_with_every_trial_once(strategy, workers):
+    space = recipe_space(a=Choice(1, 2, 3), b=Choice(1, 2, 3), c=Choice("x", "y"))
+    events = simulate(make(strategy, space), lambda a: a["recipe.a"], 99, workers=workers)
+    history = History.from_events(events)
+    assert len(history.trials) == len(history.seen) == 18
+    assert not history.running
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_space_with_one_architecture(strategy):
+    options = {"population": 1, "sample": 1} if strategy is EvolutionSearcher else {}
+    events = simulate(make(strategy, recipe_space(a=Choice(1)), **options), lambda a: 1.0, 20)
+    assert len(History.from_events(events).trials) == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_proposals_are_equal_in_another_process(strategy):
+    code = (
+        "from driving import *\n"
+        f"from {strategy.__module__} import {strategy.__name__} as strategy\n"
+        "events = simulate(strategy(options_space(), seed=5, trials=20), target_score, 14)\n"
+        "print([e['architecture'] for e in events if 'architecture' in e])"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }  # fmt: skip
+    assert len(outputs) == 1
+    assert "recipe.h0" in outputs.pop()
+
+
+def test_random_proposals_do_not_depend_on_results():
+    space = options_space()
+    runs = [simulate(RandomSearcher(space, seed=1), score, 10) for score in (target_score, lambda a: 0.0)]
+    first, second = ([e["trial_id"] for e in events if "trial_id" in e] for events in runs)
+    assert first == second
+
+
+def test_evolution_breeds_from_the_best_of_the_latest():
+    space = options_space(holes=12)
+    searcher = EvolutionSearcher(space, seed=0, population=8, sample=8, crossover=0.0)
+    history = History()
+    for event in simulate(searcher, target_score, 60):
+        if event["event"] == "trial_proposed" and event["trial"] >= 8:
+            youngest = list(history.trials.values())[-8:]
+            parent = max(youngest, key=lambda t: (history.key(t), t.number))
+            assert event["origin"]["kind"] == "mutation"
+            [number] = event["origin"]["parents"]
+            assert history.key(number) == history.key(parent)
+            assert number in [t.number for t in youngest]
+            old, new = history.trials[number].architecture, event["architecture"]
+            assert sum(old[path] != new[path] for path in new) <= event["origin"]["mutations"]
+        history.apply(event)
+
+
+def test_evolution_never_breeds_from_failures():
+    def score(architecture):
+        if architecture["recipe.h0"] % 2:
+            raise ArithmeticError
+        return math.inf if architecture["recipe.h1"] == 3 else target_score(architecture)
+
+    events = simulate(
+        EvolutionSearcher(options_space(), population=10, sample=5, crossover=0.5), score, 80, rule=Rungs(1)
+    )
+    history = History.from_events(events)
+    bred = [trial for trial in history.trials.values() if "parents" in trial.origin]
+    assert len(bred) == 70
+    assert {history.trials[parent].state for trial in bred for parent in trial.origin["parents"]} == {"completed"}
+    assert {trial.origin["kind"] for trial in bred} == {"mutation", "crossover"}
+
+
+def test_evolution_when_everything_fails_is_random():
+    def score(architecture):
+        raise ArithmeticError
+
+    events = simulate(EvolutionSearcher(options_space(), population=3, sample=2), score, 12)
+    assert {e["origin"]["kind"] for e in events if "origin" in e} == {"default", "random"}
+
+
+def test_evolution_looks_at_a_bounded_number_of_trials():
+    space, searcher = options_space(20), EvolutionSearcher(options_space(20), population=10, sample=5)
+    history = History.from_events(simulate(RandomSearcher(space, seed=1), target_score, 300))
+    asked = []
+    key, history.key = history.key, lambda trial: asked.append(trial) or key(trial)
+    searcher.propose(history, 300)
+    assert len(asked) < 3 * searcher.population + 1  # however long the history
+
+
+def test_evolution_beats_random():
+    """30 seeds, 100 trials on a function with one optimum among 4**10: the mean difference by a wide margin."""
+    space = options_space(holes=10)
+    differences = []
+    for seed in range(30):
+        evolution = best(simulate(EvolutionSearcher(space, seed=seed, trials=100), target_score, 100, seed=seed))
+        chance = best(simulate(RandomSearcher(space, seed=seed), target_score, 100, seed=seed))
+        differences.append(evolution - chance)
+    mean = sum(differences) / 30
+    error = math.sqrt(sum((d - mean) ** 2 for d in differences) / 29 / 30)
+    assert mean > 0.05
+    assert mean > 4 * error
+
+
+def test_default_sizes_of_evolution():
+    assert [EvolutionSearcher.options(trials)["population"] for trials in (None, 5, 100, 150, 10_000)] == [
+        50,
+        10,
+        20,
+        30,
+        50,
+    ]
+    searcher = EvolutionSearcher(options_space(), trials=150)
+    assert (searcher.population, searcher.sample) == (30, 10)
+    assert RandomSearcher.options(100) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"population": 0}, "breeds nothing"),
+        ({"population": 5, "sample": 6}, "between 1 and the population of 5"),
+        ({"crossover": 1.5}, "probability"),
+    ],
+)
+def test_options_that_make_no_sense(options, words):
+    from raynas.errors import SpecError
+
+    with pytest.raises(SpecError, match=words):
+        EvolutionSearcher(options_space(), **options)
+
+
+def test_hooks_feed_a_history_that_survives_saving(tmp_path):
+    searcher = make(EvolutionSearcher, options_space(), objective=OBJECTIVE, max_concurrent=2, trials=30)
+    rng = random.Random(0)
+    for count in range(14):
+        config = searcher.suggest(f"ray{count}")
+        assert config["trial"] == count
+        searcher.on_trial_result(f"ray{count}", {"score": rng.random(), "training_iteration": 1})
+        if count % 5 == 1:
+            searcher.on_trial_complete(f"ray{count}", error=True)
+        else:
+            searcher.on_trial_complete(f"ray{count}", {"score": rng.random(), "training_iteration": 2})
+    searcher.suggest("open")
+    searcher.save(tmp_path / "state")
+    restored = make(EvolutionSearcher, options_space(), objective=OBJECTIVE, max_concurrent=2, trials=30)
+    restored.restore(tmp_path / "state")
+    assert restored.suggest("next") == searcher.suggest("next")
+    assert restored.suggest("too many") is None
+    restored.on_trial_complete("open", {"score": math.nan, "training_iteration": 1})
+    states = restored._plain.history.counts
+    assert (states["failed"], states["completed"]) == (4, 11)
