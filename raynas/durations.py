@@ -1,0 +1,40 @@
+"""Lengths of time as a person writes them: ``90``, ``90s``, ``5m``, ``1h30m``, ``2d``."""
+
+from __future__ import annotations
+
+import re
+
+from raynas.errors import SpecError
+
+_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PATTERN = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds of ``text``; a bare number is seconds.
+
+    Raises:
+        SpecError: not a length of time, or not longer than zero.
+    """
+    written = str(text).strip().lower()
+    try:
+        seconds = float(written)
+    except ValueError:
+        if not _PATTERN.fullmatch(written):
+            raise SpecError(f"time {text!r} is not a length of time; write 90s, 5m, 2h or 1h30m") from None
+        seconds = sum(float(part[:-1]) * _UNITS[part[-1]] for part in re.findall(r"\d+(?:\.\d+)?[dhms]", written))
+    if not 0 < seconds < float("inf"):
+        raise SpecError(f"time {text!r} leaves nothing to search in; give more than zero, such as 5m")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """``seconds`` in the two leading units: ``45s``, ``3m20s``, ``2h05m``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3_600}h{whole % 3_600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3_600:02d}h"

@@ -1,0 +1,1 @@
+"""Running searches: settings, folders, the driver's session, Ray, resume and results."""

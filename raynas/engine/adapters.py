@@ -1,0 +1,86 @@
+"""What Ray Tune holds of a running search: a searcher, a scheduler and a callback, each a thin door to the session.
+
+Measurements are journalled in the scheduler, since Ray asks it first and does not tell the searcher of a result that
+stops a trial; proposals are journalled inside ``suggest``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from raynas.engine.session import Session
+from raynas.schedulers.scheduler import RungScheduler
+
+
+class ProposalQueue(Searcher):
+    """Unfinished trials first, then proposals, never more at once than there are workers.
+
+    The limit stands here, and not in Ray's own, since Ray asks for the next trial while the last one is still
+    running: a strategy would then propose without having seen its result.
+    """
+
+    def __init__(self, session: Session, max_concurrent: int) -> None:
+        super().__init__()
+        self._session = session
+        self._max_concurrent = max_concurrent
+        self._running: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        # None while nothing runs would make Ray sleep; a session that has no next trial always says why and finishes.
+        if len(self._running) >= self._max_concurrent:
+            return None
+        trial = self._session.next_trial()
+        if trial is None:
+            return Searcher.FINISHED
+        self._running[trial_id] = trial.number
+        return {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the scheduler has told the session."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        number = self._running.pop(trial_id)
+        if error:
+            died = {"type": "WorkerDied", "message": "its worker process died each time it was started", "traceback": ""}
+            self._session.failed(number, "worker_died", died)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is the state."""
+
+
+class JournallingScheduler(RungScheduler):
+    """Hands every report to the session and turns its answer into Ray's words."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.rule, session.objective)
+        self._session = session
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        number = int(trial.config["trial"])
+        report = json.loads(result["report"])
+        if "failure" in report:
+            self._session.failed(number, **report["failure"])
+            return TrialScheduler.STOP
+        if "paused" in report:
+            return TrialScheduler.STOP
+        goes_on = self._session.measured(number, **report["measurement"])
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+class StartCallback(Callback):
+    """Tells the session when a worker takes a trial in hand."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._session.started(int(trial.config["trial"]))

@@ -1,0 +1,171 @@
+"""A search's folder: where it lies, what is in it, and the lock that keeps two processes apart.
+
+::
+
+    $RAYNAS_HOME/NAME/
+        spec.yaml        the resolved settings, for people
+        journal.jsonl    everything that happened, the only source of truth (docs/journal.md)
+        checkpoints/N/   of trial N, kept while it is unfinished
+        source/          the file that a space or task of one's own came from, as it was
+        lock             held by the process that runs the search
+        stop             there while running trials are asked to checkpoint and end
+        ray/             Ray's own scratch files, removed at a session's end
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from types import TracebackType
+
+from raynas.errors import SearchFolderError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of all searches: ``home``, else ``$RAYNAS_HOME``, else ``./raynas-runs``; absolute."""
+    return Path(home or os.environ.get("RAYNAS_HOME") or "raynas-runs").expanduser().absolute()
+
+
+def check_name(name: str) -> str:
+    """A search's name that is safe as a folder's name, or SearchFolderError."""
+    if not _NAME.fullmatch(name):
+        raise SearchFolderError(
+            f"search name {name!r} cannot be a folder's name; use letters, digits, '.', '_' and '-' (at most 100)"
+        )
+    return name
+
+
+class SearchFolder:
+    """The paths of one search."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        self.name = check_name(name)
+        self.path = home / name
+        self.spec = self.path / "spec.yaml"
+        self.journal = self.path / "journal.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.source = self.path / "source"
+        self.stop = self.path / "stop"
+        self.ray = self.path / "ray"
+        self.lock = self.path / "lock"
+
+    def trial_folder(self, number: int) -> Path:
+        """Where trial ``number``'s checkpoints lie."""
+        return self.checkpoints / f"{number:06d}"
+
+    def has_begun(self) -> bool:
+        """Whether the search's first fact was written whole (a process may die between making the folder and that)."""
+        try:
+            with self.journal.open("rb") as file:
+                return file.readline().endswith(b"\n")
+        except FileNotFoundError:
+            return False
+
+    def create(self) -> None:
+        """Makes the folder.
+
+        Raises:
+            SearchFolderError: it holds a search already, or it cannot be written.
+        """
+        if self.has_begun():
+            raise SearchFolderError(
+                f"search {self.name!r} exists in {self.path.parent}; go on with it: raynas resume {self.name} "
+                "(or choose another --name)"
+            )
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SearchFolderError(
+                f"folder {self.path} cannot be written ({error.strerror}); set RAYNAS_HOME to a folder that can"
+            ) from error
+
+    def require(self) -> None:
+        """Raises SearchFolderError, with the nearest name, where there is no such search."""
+        if self.has_begun():
+            return
+        import difflib
+
+        known = names(self.path.parent)
+        near = difflib.get_close_matches(self.name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SearchFolderError(f"search {self.name!r} not found in {self.path.parent}{hint} (raynas list shows them)")
+
+    def remove_checkpoints(self, number: int) -> None:
+        """Removes what trial ``number`` left; nothing happens where there is nothing."""
+        shutil.rmtree(self.trial_folder(number), ignore_errors=True)
+
+
+def names(home: Path) -> list[str]:
+    """The names of all searches in ``home``, sorted."""
+    if not home.is_dir():
+        return []
+    candidates = (path.name for path in home.iterdir() if _NAME.fullmatch(path.name))
+    return sorted(name for name in candidates if SearchFolder(home, name).has_begun())
+
+
+class FolderLock:
+    """Held while a process runs a search. The operating system lets go of it when the process dies."""
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self._folder = folder
+        self._file: int | None = None
+
+    def __enter__(self) -> FolderLock:
+        try:
+            file = os.open(self._folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise SearchFolderError(
+                f"folder {self._folder.path} cannot be written ({error.strerror}); set RAYNAS_HOME to a folder that can"
+            ) from error
+        if not _try_lock(file):
+            holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
+            os.close(file)
+            raise SearchFolderError(
+                f"search {self._folder.name!r} is being run by {holder}; wait for it, or stop it there with Ctrl-C"
+            )
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+        self._file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+
+def _try_lock(file: int) -> bool:
+    """Takes the lock; tries for a quarter of a second, since ``is_locked`` holds it for an instant."""
+    for _ in range(5):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def is_locked(folder: SearchFolder) -> bool:
+    """Whether some process runs this search now (asked without disturbing it)."""
+    try:
+        file = os.open(folder.lock, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)

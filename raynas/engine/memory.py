@@ -1,0 +1,58 @@
+"""How much memory a trial may take, and the limit that makes an architecture fail alone.
+
+Without a limit of our own a network that is too large brings in the kernel's or Ray's out-of-memory killer, which may
+hit the wrong process. With it the allocation inside the trial fails, the trial is recorded as out of memory, and its
+neighbours never notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from pathlib import Path
+
+#: Left for the driver, Ray's own processes and the page cache.
+_SHARE_FOR_TRIALS = 0.85
+
+
+def available_bytes() -> int | None:
+    """Memory that can still be taken on this machine, in this container; None where the system does not tell."""
+    found = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
+    with contextlib.suppress(OSError, ValueError):
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        found.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    return max(0, min(found)) if found else None
+
+
+def fair_share_bytes(workers: int) -> int | None:
+    """What each of ``workers`` trials may take beyond what a worker process holds anyway."""
+    available = available_bytes()
+    return None if available is None else int(available * _SHARE_FOR_TRIALS / workers)
+
+
+def limit_growth(limit_bytes: int | None) -> None:
+    """Lets this process's address space grow by at most ``limit_bytes`` from now on (None: no limit).
+
+    Beyond it an allocation fails: ``MemoryError``, or torch's "can't allocate memory". Linux only; elsewhere nothing
+    happens. Not for processes that use CUDA, which reserves address space far beyond what it fills.
+    """
+    if limit_bytes is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = pages * resource.getpagesize() + limit_bytes
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out (Python's, torch's on CPU, torch's on a GPU)."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)

@@ -1,0 +1,157 @@
+"""What a search has found: a view of its journal."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from raynas.engine.folder import SearchFolder, is_locked
+from raynas.journal import History, TrialRecord, read
+from raynas.tasks.objective import Objective
+
+#: Why a session ended, as the search's status.
+_STATUS = {
+    "trials": "finished",
+    "time": "finished",
+    "exhausted": "finished",
+    "interrupted": "interrupted",
+    "all_failed": "failed",
+    "error": "failed",
+}
+
+
+def current_spec(history: History) -> dict[str, Any]:
+    """The settings in force: those of the search's start with what each resume changed."""
+    assert history.search is not None
+    spec = dict(history.search["spec"])
+    for session in history.sessions:
+        spec.update(session.started.get("changes") or {})
+    return spec
+
+
+class SearchResult:
+    """A search, running or not, as its journal tells it.
+
+    Attributes:
+        folder: where it lies.
+        history: the fold of its journal, read once; make a new SearchResult to look again.
+        spec: the settings in force.
+        objective: what is good.
+    """
+
+    def __init__(self, folder: SearchFolder, history: History | None = None) -> None:
+        if history is None:
+            folder.require()
+            history = History.from_events(read(folder.journal))
+        self.history = history
+        self.name = folder.name
+        self.folder: Path = folder.path
+        self._folder = folder
+        self.spec = current_spec(history)
+        assert history.objective is not None
+        self.objective: Objective = history.objective
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial: the highest rung reached, and the best value there. None before the first measurement."""
+        found = self.history.best(1)
+        return found[0] if found else None
+
+    def best_trials(self, n: int = 5) -> list[TrialRecord]:
+        """The ``n`` best trials, the best first; failed and unmeasured ones are left out."""
+        return self.history.best(n)
+
+    @property
+    def default(self) -> TrialRecord | None:
+        """Trial 0, the space's default network: better than what?"""
+        return self.history.trials.get(0)
+
+    @cached_property
+    def status(self) -> str:
+        """``running``, ``finished``, ``interrupted`` or ``failed``."""
+        if is_locked(self._folder):
+            return "running"
+        return _STATUS.get(self.reason or "", "interrupted")
+
+    @property
+    def reason(self) -> str | None:
+        """Why the last session ended; None where it was killed, or runs."""
+        return self.history.sessions[-1].reason if self.history.sessions else None
+
+    @property
+    def message(self) -> str:
+        """What the last session's end had to say beyond its reason."""
+        return self.history.sessions[-1].message if self.history.sessions else ""
+
+    @property
+    def max_steps(self) -> int:
+        """A trial's full budget, in steps (epochs)."""
+        return int(self.spec["epochs"])
+
+    @property
+    def saved_share(self) -> float:
+        """The share of training that early stopping saved, in [0, 1]."""
+        return self.history.training_saved(self.max_steps)
+
+    def summary(self) -> dict[str, Any]:
+        """The search in plain JSON: the keys of ``raynas status --json`` (docs/json.md)."""
+        history, best, default = self.history, self.best, self.default
+        counts, under_way = history.counts, len(history.running)
+        running = self.status == "running"
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "space": self.spec["space"],
+            "task": self.spec["task"],
+            "strategy": self.spec["strategy"],
+            "scheduler": self.spec["scheduler"],
+            "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
+            "trials": {
+                "total": len(history.trials),
+                "limit": self.spec.get("trials"),
+                "running": under_way if running else 0,
+                "unfinished": 0 if running else under_way,
+                "completed": counts["completed"],
+                "stopped": counts["stopped"],
+                "failed": counts["failed"],
+            },
+            "seconds": {"elapsed": round(history.elapsed_seconds, 3), "limit": self.spec.get("time")},
+            "sessions": len(history.sessions),
+            "training_saved": round(self.saved_share, 4),
+            "best": None if best is None else trial_summary(best, self.objective),
+            "default": None if default is None else trial_summary(default, self.objective),
+        }
+
+    def __repr__(self) -> str:
+        best = self.best
+        found = "nothing yet" if best is None else f"best trial {best.number}, {_value_text(best, self.objective)}"
+        return f"SearchResult({self.name!r}, {self.status}, {len(self.history.trials)} trials, {found})"
+
+
+def trial_summary(trial: TrialRecord, objective: Objective) -> dict[str, Any]:
+    """A trial in plain JSON: its figures are those at the highest rung that it reached."""
+    step, metrics = (None, {}) if trial.score is None else trial.score
+    return {
+        "trial": trial.number,
+        "name": trial.name,
+        "state": trial.state,
+        "reason": trial.reason,
+        "trial_id": trial.trial_id,
+        "network_id": trial.network_id,
+        "step": step,
+        "value": metrics.get(objective.metric),
+        "metrics": dict(metrics),
+        "seconds": round(trial.seconds, 3),
+        "architecture": trial.architecture.to_json(),
+    }
+
+
+def _value_text(trial: TrialRecord, objective: Objective) -> str:
+    if trial.score is None:
+        return "unmeasured"
+    step, metrics = trial.score
+    return f"{objective.metric} {metrics[objective.metric]:.4f} after {step} steps"

@@ -1,0 +1,247 @@
+"""One session of a search: what the driver knows while it runs, and the one place where facts are written.
+
+A session has a beginning (a new search, or a resumed one) and one end. In between the searcher's and the scheduler's
+Ray adapters ask it for proposals and hand it reports; it decides, writes the fact to the journal, folds it into the
+history, and only then answers. It knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from raynas.engine.folder import SearchFolder
+from raynas.journal import History, TrialRecord, Writer
+from raynas.journal.events import STATE_OF_STOP
+from raynas.schedulers.rungs import Decision, StoppingRule
+from raynas.space import Space
+from raynas.tasks.objective import Objective
+
+#: So many failures in a row, and nothing else, end a session: the mistake is not the architectures'.
+ALL_FAILED = 5
+
+
+class Proposer(Protocol):
+    """What a session needs of a searcher (see raynas.searchers)."""
+
+    def propose(self, history: History, number: int) -> Any: ...
+
+    def update(self, history: History) -> None: ...
+
+
+class Session:
+    """State of a running session.
+
+    Args:
+        number: 0 for the first session of the search.
+        max_steps: a trial's full budget.
+        trials: the limit on trials of the whole search (None: no limit).
+        progress: called with every event after it was written.
+    """
+
+    def __init__(
+        self,
+        folder: SearchFolder,
+        *,
+        number: int,
+        space: Space,
+        searcher: Proposer,
+        rule: StoppingRule,
+        objective: Objective,
+        strategy: str,
+        history: History,
+        writer: Writer,
+        max_steps: int,
+        trials: int | None,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.number = number
+        self.space = space
+        self.searcher = searcher
+        self.rule = rule
+        self.objective = objective
+        self.strategy = strategy
+        self.history = history
+        self.writer = writer
+        self.max_steps = max_steps
+        self.trials = trials
+        self._progress = progress
+        self.stop_reason: str | None = None  # why no more trials are given out; None while they are
+        self.message = ""
+        self.fatal: BaseException | None = None  # what a hook raised: Ray turns it into text
+        self.facts = 0  # events written in this session
+        self._ended_here = self._failed_here = 0
+        self._attempts: dict[int, int] = {}
+        self._unfinished: deque[int] = deque()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray's Tuner pickles all that it is given into a file which nobody here reads."""
+        return {}
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Writes a fact, then acts on it: the history and whoever watches learn it after it is on its way to disk."""
+        try:
+            written = self.writer.write(event, **fields)
+        except BaseException as error:
+            self.fatal = error
+            raise
+        self.facts += 1
+        self.history.apply(written)
+        if self._progress is not None:
+            self._progress(written)
+
+    def replay(self) -> None:
+        """Puts scheduler and searcher where the journal left them, and closes trials whose end was not written."""
+        for trial in self.history.trials.values():
+            for known in trial.measurements:
+                decision = Decision(known.decision, known.stop_reason, known.rung)  # type: ignore[arg-type]
+                self.rule.replay(trial.number, known.step, self._value(known.metrics), decision)
+            if trial.terminal:
+                if not trial.end_written:
+                    assert trial.reason is not None
+                    self._write_end(trial, trial.reason)
+                self.folder.remove_checkpoints(trial.number)
+        self.searcher.update(self.history)
+        self.queue_unfinished()
+
+    def queue_unfinished(self) -> None:
+        """Trials without an end are proposed first, under their own numbers."""
+        self._unfinished = deque(sorted(self.history.running))
+
+    # -- proposals -----------------------------------------------------------------------------------------------
+
+    def next_trial(self) -> TrialRecord | None:
+        """The trial to start now; None where the search gives out no more (``stop_reason`` says why)."""
+        if self.stop_reason is not None:
+            return None
+        while self._unfinished:
+            trial = self.history.trials[self._unfinished.popleft()]
+            if not trial.terminal:
+                return trial
+        number = len(self.history.trials)
+        if self.trials is not None and number >= self.trials:
+            self.stop("trials")
+            return None
+        if number == 0:
+            architecture = self.space.default()
+            trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
+            strategy, origin = "default", {"kind": "default"}
+        else:
+            proposal = self.searcher.propose(self.history, number)
+            if proposal is None:
+                self.stop("exhausted")
+                return None
+            architecture, strategy, origin = proposal.architecture, self.strategy, proposal.origin
+            trial_id, network_id = proposal.trial_id, proposal.network_id
+        self.record(
+            "trial_proposed",
+            trial=number,
+            architecture=architecture.to_json(),
+            trial_id=trial_id,
+            network_id=network_id,
+            name=self.space.short_name(architecture),
+            strategy=strategy,
+            origin=origin,
+            session=self.number,
+        )
+        return self.history.trials[number]
+
+    def started(self, number: int) -> None:
+        """A worker took the trial in hand."""
+        attempt = self._attempts.get(number, self.history.trials[number].attempts)
+        self._attempts[number] = attempt + 1
+        self.record("trial_started", trial=number, attempt=attempt, session=self.number)
+
+    # -- reports -------------------------------------------------------------------------------------------------
+
+    def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> bool:
+        """Takes in a measurement; whether the trial goes on."""
+        trial = self.history.trials[number]
+        if trial.terminal:
+            return False
+        if step <= trial.steps:
+            return True  # known: emitted again after a death between report and checkpoint
+        if self.objective.metric not in metrics:
+            error = self._metric_missing(metrics)
+            self.failed(number, "exception", error)
+            self.message = error["message"]
+            self.stop("all_failed")
+            return False
+        decision = self.rule.record(number, step, self._value(metrics))
+        self.record(
+            "measured",
+            trial=number,
+            attempt=max(0, self._attempts.get(number, 1) - 1),
+            step=step,
+            metrics=metrics,
+            seconds=seconds,
+            rung=decision.rung,
+            decision=decision.action,
+            stop_reason=decision.reason,
+        )
+        if decision.action == "stop":
+            assert decision.reason is not None
+            self._write_end(trial, decision.reason)
+            return False
+        return True
+
+    def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
+        """The trial cannot go on."""
+        trial = self.history.trials[number]
+        if not trial.terminal:
+            self._write_end(trial, reason, error)
+
+    def _write_end(self, trial: TrialRecord, reason: str, error: dict[str, Any] | None = None) -> None:
+        state = STATE_OF_STOP.get(reason, "failed")
+        self.record(
+            "trial_ended",
+            trial=trial.number,
+            state=state,
+            reason=reason,
+            error=error,
+            steps=trial.steps,
+            seconds=trial.seconds,
+        )
+        self.folder.remove_checkpoints(trial.number)
+        self._ended_here += 1
+        self._failed_here += state == "failed"
+        enough = min(ALL_FAILED, self.trials or ALL_FAILED)
+        if self._failed_here == self._ended_here >= enough and len(self.history.ended) == self._failed_here:
+            self.message = self._first_error()
+            self.stop("all_failed")
+
+    def _first_error(self) -> str:
+        first = self.history.trials[self.history.ended[0]]
+        error = first.error or {}
+        what = f"{error.get('type', first.reason)}: {error.get('message', '')}".rstrip(": ")
+        return f"the first {self._failed_here} trials all failed; trial {first.number} with {what}"
+
+    def _value(self, metrics: dict[str, float]) -> float:
+        return float(metrics.get(self.objective.metric, math.nan))
+
+    def _metric_missing(self, metrics: dict[str, float]) -> dict[str, Any]:
+        there = ", ".join(sorted(metrics))
+        message = f"metric {self.objective.metric!r} is not among those reported ({there}); choose one with --metric"
+        return {"type": "UserError", "message": message, "traceback": ""}
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def stop(self, reason: str, *, checkpoint: bool = False) -> None:
+        """Gives out no more trials; with ``checkpoint`` running ones are asked to checkpoint and end at once.
+
+        The first reason stays, unless an interruption comes on top of it. May be called from any thread.
+        """
+        if self.stop_reason is None or checkpoint:
+            self.stop_reason = reason
+        if checkpoint:
+            self.folder.stop.write_text(f"{reason} {time.time()}\n")
+
+    def end(self, reason: str, message: str = "") -> None:
+        """Writes the session's end."""
+        self.record("session_ended", session=self.number, reason=reason, message=message)

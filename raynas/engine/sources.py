@@ -1,0 +1,103 @@
+"""Where a search's space and task come from, here and on a worker.
+
+By reference (an entry point, or ``path/file.py:name``) the code travels as a name: a file is copied into the search's
+folder and loaded from there, on every machine. An object made in a notebook travels pickled through Ray, inside this
+search only, and has to be handed in again on resume.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raynas.errors import SpaceError, UserError
+from raynas.registry import find, is_file, load_file, split_file
+from raynas.space import Space
+
+
+@dataclass(frozen=True)
+class Source:
+    """One object by reference, or the object itself.
+
+    Attributes:
+        reference: an entry point's name, an absolute ``path/file.py:name``, or "" for an object.
+        copy: the file's copy in the search's folder, loaded in its place; None where there is none.
+        obj: the object where it has no reference.
+    """
+
+    group: str
+    reference: str
+    copy: Path | None = None
+    obj: Any = None
+
+    def get(self) -> Any:
+        """The object that is named: a class, a function or a value."""
+        if not self.reference:
+            return self.obj
+        if self.copy is None:
+            return find(self.group, self.reference)
+        path, _, name = self.reference.rpartition(":")
+        return getattr(load_file(self.copy, search_path=Path(path).parent), name)
+
+
+def source_of(group: str, what: Any) -> Source:
+    """The source of a reference or of an object.
+
+    Raises:
+        UserError: a reference that names nothing.
+    """
+    if not isinstance(what, str):
+        return Source(group, "", obj=what)
+    if is_file(what):
+        path, name = split_file(what, group)
+        what = f"{path}:{name}"
+    find(group, what)
+    return Source(group, what)
+
+
+def keep_copy(source: Source, folder: Path) -> Source:
+    """Copies a source's file into ``folder`` (once), and gives the source that loads the copy."""
+    if not is_file(source.reference):
+        return source
+    path = Path(source.reference.rpartition(":")[0])
+    copy = folder / path.name
+    if not copy.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    return Source(source.group, source.reference, copy=copy)
+
+
+def make_task(source: Source) -> Any:
+    """The task itself (a class is called without arguments)."""
+    task = source.get()
+    return task() if inspect.isclass(task) or inspect.isfunction(task) else task
+
+
+def make_space(source: Source, task: Any) -> Space:
+    """The space itself: a ``Space``, or what a function makes of the task.
+
+    Raises:
+        SpaceError: it is no space, or it has no holes.
+    """
+    named = source.reference or getattr(source.obj, "__name__", "the given object")
+    space = source.get()
+    if callable(space) and not isinstance(space, Space):
+        try:
+            space = space(task) if inspect.signature(space).parameters else space()
+        except UserError:
+            raise
+        except Exception as error:
+            raise SpaceError(f"search space {named!r} could not be made: {type(error).__name__}: {error}") from error
+    if not isinstance(space, Space):
+        raise SpaceError(
+            f"search space {named!r} is a {type(space).__name__}; it must be a raynas.space.Space, "
+            "or a function of the task that returns one"
+        )
+    if not space.holes():
+        raise SpaceError(
+            f"search space {named!r} has no holes, so there is nothing to search; put a Choice, Int, Float or Repeat in it"
+        )
+    return space

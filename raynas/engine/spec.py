@@ -1,0 +1,153 @@
+"""What a person asks of a search, checked: from a YAML file, from flags, from Python.
+
+``SearchSpec`` holds what was asked; ``resolve`` fills in what was left open, so that the spec kept with the search
+says everything and a resumed search does what the first session did.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from raynas.durations import parse_duration
+from raynas.errors import SpecError
+
+#: A search that names no budget ends by itself within a few minutes on a laptop.
+DEFAULT_TRIALS = 40
+DEFAULT_SECONDS = 300.0
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+def _seconds(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+
+
+class SearchSpec(BaseModel):
+    """The settings of a search; the keys of ``search.yaml``.
+
+    ``trials`` and ``time`` are totals over all sessions of the search, failures and trial 0 included.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: str = Field(min_length=1)
+    task: str = Field(default="digits", min_length=1)
+    strategy: str = Field(default="evolution", min_length=1)
+    strategy_options: dict[str, Any] = Field(default_factory=dict)
+    scheduler: str = "asha"
+    grace_period: Count | None = None
+    reduction_factor: Annotated[int, Field(ge=2, strict=True)] | None = None
+    metric: str | None = None
+    mode: Literal["min", "max"] | None = None
+    trials: Count | None = None
+    time: Annotated[float, BeforeValidator(_seconds)] | None = None
+    epochs: Count | None = None
+    workers: Count | None = None
+    seed: Annotated[int, Field(ge=0, strict=True)] | None = None
+    name: str | None = None
+    address: str | None = None
+
+    @model_validator(mode="after")
+    def _metric_has_a_mode(self) -> SearchSpec:
+        if self.metric is not None and self.mode is None:
+            object.__setattr__(self, "mode", "min" if self.metric.endswith("loss") else "max")
+        return self
+
+
+def make_spec(values: Mapping[str, Any], *, origin: str = "", lines: Mapping[str, int] | None = None) -> SearchSpec:
+    """A checked spec of plain values.
+
+    Args:
+        values: the fields; those that are None count as not given.
+        origin: the file they come from, for messages.
+        lines: the line of each field in that file.
+
+    Raises:
+        SpecError: a field is unknown or has a value that cannot be; one line that names file, line and field.
+    """
+    try:
+        return SearchSpec(**{key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        raise SpecError(_where(field, origin, lines) + _what_is_wrong(field, first)) from None
+    except SpecError as error:
+        raise SpecError(_where("time", origin, lines) + str(error)) from None
+
+
+def _where(field: str, origin: str, lines: Mapping[str, int] | None) -> str:
+    if not origin:
+        return ""
+    line = (lines or {}).get(field)
+    return f"{origin}, line {line}: " if line else f"{origin}: "
+
+
+def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
+    kind, value = error["type"], error.get("input")
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(field, SearchSpec.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the fields are: {', '.join(SearchSpec.model_fields)}"
+        return f"field {field!r} is unknown; {hint}"
+    if kind == "missing":
+        return f"field {field!r} is missing; name a search space (raynas spaces lists them)"
+    if kind == "greater_than_equal":
+        return f"{field} {value!r} is too small; give {error['ctx']['ge']} or more"
+    if kind in {"int_type", "int_from_float", "int_parsing"}:
+        return f"{field} {value!r} is not a whole number"
+    if kind == "literal_error":
+        return f"{field} {value!r} is none of {error['ctx']['expected']}"
+    return f"{field} {value!r}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def read_spec_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The fields of a YAML file, and the line of each.
+
+    Raises:
+        SpecError: the file is missing, is not YAML, or is not a mapping of fields.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"settings file {str(path)!r} cannot be read: {error}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SpecError(f"{path}, line {line}: not YAML: {error.problem}; write 'field: value' lines") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: not YAML: {error}") from None
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise SpecError(f"{path}, line 1: settings are 'field: value' lines, such as 'space: resnet'")
+    return {str(key): value for key, value in values.items()}, {
+        str(key.value): key.start_mark.line + 1 for key, _ in node.value
+    }
+
+
+def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
+    """The spec of a file with ``overrides`` (those that are not None) in place of its fields.
+
+    Raises:
+        SpecError: see ``make_spec`` and ``read_spec_file``.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if path is None:
+        return make_spec(given)
+    values, lines = read_spec_file(path)
+    make_spec({"space": "-", **values}, origin=str(path), lines=lines)
+    return make_spec({**values, **given})
+
+
+def write_spec(path: Path, spec: Mapping[str, Any]) -> None:
+    """Writes the resolved spec for people to read and to use as a ``--config`` again."""
+    header = "# The resolved settings of this search. The journal beside it is what counts.\n"
+    text = header + yaml.safe_dump({k: v for k, v in spec.items() if v is not None}, sort_keys=False)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

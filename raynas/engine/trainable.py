@@ -1,0 +1,187 @@
+"""The one class that Ray runs on a worker: it drives an evaluator, checkpoints, and reports.
+
+Every kind of death takes one path back: ``setup`` and ``reset_config`` look for the trial's newest checkpoint in the
+search's own folder. A checkpoint is written before its measurement is reported and holds it, so a measurement that the
+driver never saw is reported again, and one that it saw is passed over there.
+
+What an evaluator raises is reported, not raised: only a dead process reaches Ray's retry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from raynas.engine.memory import is_out_of_memory, limit_growth
+from raynas.engine.sources import Source, make_space, make_task
+from raynas.evaluators import checkpoint
+from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, TrialContext
+from raynas.space import Architecture, Space
+
+#: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
+_POLL_SECONDS = 0.1
+_TRACEBACK_CHARACTERS = 8_000
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker needs to know of the search, the same for all its trials.
+
+    Attributes:
+        checkpoints: the folder of all trials' checkpoints, shared by all machines.
+        stop_flag: a file that is there while trials are asked to checkpoint and end.
+        max_steps: a trial's full budget.
+        memory_bytes: what a trial may take (None: no limit).
+    """
+
+    space: Source
+    task: Source
+    evaluator: Evaluator | None
+    checkpoints: Path
+    stop_flag: Path
+    seed: int
+    max_steps: int
+    threads: int = 1
+    device: str = "cpu"
+    memory_bytes: int | None = None
+
+
+def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
+    """The evaluator given, or training on the task."""
+    if evaluator is not None:
+        return evaluator
+    from raynas.evaluators.training import Training
+
+    return Training(task)
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """The seed of a trial, in [0, 2**63): from the search's seed and the trial's number alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:8], "big") >> 1
+
+
+def failure_of(error: BaseException) -> dict[str, Any]:
+    """An exception as the journal keeps it."""
+    text = "".join(traceback.format_exception(error))
+    return {
+        "reason": "out_of_memory" if is_out_of_memory(error) else "exception",
+        "error": {
+            "type": type(error).__name__,
+            "message": str(error),
+            "traceback": text[-_TRACEBACK_CHARACTERS:],
+        },
+    }
+
+
+@dataclass
+class _Trial:
+    """State: the trial that this worker has in hand."""
+
+    number: int
+    folder: Path
+    evaluation: Evaluation | None = None
+    measurements: Iterator[Measurement] | None = None
+    last: Measurement | None = None
+    unreported: list[Measurement] = field(default_factory=list)
+
+
+class TrialRunner(tune.Trainable):
+    """Runs trials one after another in one process. A result holds one JSON string, ``report``.
+
+    The report has ``measurement`` (a dict), or ``failure`` (reason and error), or ``paused`` (true).
+    """
+
+    def setup(self, config: dict[str, Any], worker: WorkerSetup | None = None) -> None:
+        assert worker is not None
+        self.worker = worker
+        self._made: tuple[Space, Evaluator] | None = None
+        self._polled, self._stop = 0.0, False
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        """Takes the next trial in hand; what goes wrong here is reported by its first step."""
+        number = int(config["trial"])
+        self._trial = _Trial(number, self.worker.checkpoints / f"{number:06d}")
+        self._config = config
+        self._started = False
+        self._write_note()
+
+    def _write_note(self) -> None:
+        """Says which process has this trial, for the driver that asks after a death whose trial it was."""
+        try:
+            self._trial.folder.mkdir(parents=True, exist_ok=True)
+            note = json.dumps({"pid": os.getpid(), "host": os.uname().nodename})
+            (self._trial.folder / "worker.json").write_text(note)
+        except OSError:
+            pass  # the checkpoint will say so, as a failure of the trial
+
+    def _start(self) -> None:
+        trial, worker = self._trial, self.worker
+        if self._made is None:
+            task = make_task(worker.task)
+            self._made = make_space(worker.space, task), make_evaluator(worker.evaluator, task)
+        space, evaluator = self._made
+        if worker.device == "cpu":
+            limit_growth(worker.memory_bytes)
+        architecture = space.replay(Architecture.from_json(json.loads(self._config["architecture"])))
+        context = TrialContext(
+            trial.number, trial_seed(worker.seed, trial.number), worker.max_steps, worker.threads, worker.device
+        )
+        trial.evaluation = evaluator.start(space, architecture, context)
+        found = checkpoint.newest(trial.folder)
+        if found is not None:
+            trial.evaluation.load(found.state)
+            trial.last = found.measurement
+            if found.measurement is not None:
+                trial.unreported.append(found.measurement)
+        trial.measurements = trial.evaluation.measurements(self._should_stop)
+
+    def _should_stop(self) -> bool:
+        now = time.monotonic()
+        if now - self._polled >= _POLL_SECONDS:
+            self._polled, self._stop = now, self.worker.stop_flag.exists()
+        return self._stop
+
+    def step(self) -> dict[str, Any]:
+        try:
+            report = self._report()
+        except Exception as error:
+            report = {"failure": failure_of(error)}
+            self._trial = _Trial(self._trial.number, self._trial.folder)  # lets go of the memory
+        return {"report": json.dumps(report)}
+
+    def _report(self) -> dict[str, Any]:
+        trial = self._trial
+        if not self._started:
+            self._started = True
+            self._start()
+        if trial.unreported:
+            return {"measurement": asdict(trial.unreported.pop())}
+        assert trial.evaluation is not None
+        assert trial.measurements is not None
+        measurement = next(trial.measurements, None)
+        if measurement is not None:
+            trial.last = measurement
+            checkpoint.save(trial.folder, measurement.step, trial.evaluation.state(), measurement)
+            return {"measurement": asdict(measurement)}
+        if self._should_stop():
+            done = trial.last.step if trial.last else 0
+            checkpoint.save(trial.folder, done, trial.evaluation.state(), trial.last, partial=True)
+            return {"paused": True}
+        raise RuntimeError(f"the evaluator ended before its budget of {self.worker.max_steps} steps")
+
+    def cleanup(self) -> None:
+        self._trial = _Trial(self._trial.number, self._trial.folder)

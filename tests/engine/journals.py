@@ -1,0 +1,77 @@
+"""What must hold for every journal, however often its search was killed: shared by the tests of faults."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from raynas.journal import History, read
+from raynas.registry import find
+from raynas.schedulers.rungs import Decision
+from raynas.space import Space
+from raynas.tasks.objective import Objective
+
+
+def check_journal(path: Path, space: Space, *, trials: int) -> list[dict[str, Any]]:
+    """Every trial once, every step once and in order, every proposal and decision as its prefix has it."""
+    events = list(read(path))
+    assert [event["seq"] for event in events] == list(range(len(events)))
+    proposed = [event["trial"] for event in events if event["event"] == "trial_proposed"]
+    assert proposed == list(range(trials))
+    assert len({event["trial_id"] for event in events if event["event"] == "trial_proposed"}) == trials
+    ends = Counter(event["trial"] for event in events if event["event"] == "trial_ended")
+    assert ends == Counter(range(trials))
+    steps = defaultdict(list)
+    for event in events:
+        if event["event"] == "measured":
+            steps[event["trial"]].append(event["step"])
+    for trial, seen in steps.items():
+        assert seen == list(range(1, len(seen) + 1)), f"trial {trial} has steps {seen}"
+    check_proposals(events, space)
+    check_decisions(events)
+    return events
+
+
+def check_proposals(events: list[dict[str, Any]], space: Space) -> None:
+    """Recomputes each proposal from the journal before it."""
+    begun = events[0]
+    objective = Objective(**begun["objective"])
+    searcher = find("raynas.strategies", begun["spec"]["strategy"])(
+        space, seed=begun["seed"], objective=objective, **begun["spec"]["strategy_options"]
+    )
+    history = History()
+    for event in events:
+        if event["event"] == "trial_proposed" and event["trial"] > 0:
+            proposal = searcher.propose(history, event["trial"])
+            assert proposal.architecture.to_json() == event["architecture"], f"trial {event['trial']}"
+            assert proposal.trial_id == event["trial_id"]
+        history.apply(event)
+
+
+def check_decisions(events: list[dict[str, Any]]) -> None:
+    """Recomputes each of the scheduler's decisions from the measurements before it."""
+    spec = events[0]["spec"]
+    rule = find("raynas.schedulers", spec["scheduler"])(
+        spec["epochs"],
+        mode=spec["mode"],
+        grace_period=spec["grace_period"],
+        reduction_factor=spec["reduction_factor"],
+    )
+    for event in events:
+        if event["event"] == "measured":
+            decision: Decision = rule.record(event["trial"], event["step"], event["metrics"][spec["metric"]])
+            assert (decision.action, decision.reason) == (event["decision"], event["stop_reason"]), event
+
+
+def outcome(events: list[dict[str, Any]]) -> dict[int, Any]:
+    """What a search found, without times: for each trial its architecture, its measurements and its end."""
+    found: dict[int, Any] = {}
+    for event in events:
+        if event["event"] == "trial_proposed":
+            found[event["trial"]] = {"architecture": event["architecture"], "measured": [], "end": None}
+        elif event["event"] == "measured":
+            found[event["trial"]]["measured"].append((event["step"], event["metrics"], event["decision"]))
+        elif event["event"] == "trial_ended":
+            found[event["trial"]]["end"] = (event["state"], event["reason"])
+    return found

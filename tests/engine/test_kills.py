@@ -1,0 +1,174 @@
+"""Real processes, really killed: no finished trial is lost or repeated, and the search goes on as if nothing was."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from raynas.engine.folder import SearchFolder
+from raynas.journal import History, read
+from raynas.registry import find
+from raynas.space import Space
+from raynas.tasks.digits import Digits
+from tests.engine.journals import check_journal, outcome
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE = 240.0
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return find("raynas.spaces", "resnet")(Digits())
+
+
+@contextmanager
+def victim(home: Path, name: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.engine.victim", str(home), name, *options],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def lines(folder: SearchFolder) -> int:
+    try:
+        return folder.journal.read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for_lines(process: subprocess.Popen[str], folder: SearchFolder, count: int) -> bool:
+    """Whether the journal got that long before the search ended by itself."""
+    until = time.monotonic() + PATIENCE
+    while lines(folder) < count:
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < until, "the search does not go on"
+        time.sleep(0.002)
+    return True
+
+
+def finish(home: Path, name: str, *options: str) -> None:
+    with victim(home, name, *options) as process:
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        assert output.split()[-1] == "trials", output
+
+
+def worker_pids(folder: SearchFolder) -> list[int]:
+    found = []
+    for note in folder.checkpoints.glob("*/worker.json"):
+        try:
+            found.append(int(json.loads(note.read_text())["pid"]))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def finished(folder: SearchFolder) -> dict[int, tuple[str, int]]:
+    history = History.from_events(read(folder.journal))
+    return {number: (history.trials[number].state, history.trials[number].steps) for number in history.ended}
+
+
+def kill_everything(process: subprocess.Popen[str]) -> None:
+    """The driver and all that it started, Ray's own processes among them, at one go."""
+    family = [process.pid]
+    for pid in family:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                family += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    for pid in family:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+@pytest.mark.parametrize(("strategy", "workers"), [("evolution", 1), ("evolution", 2), ("random", 2)])
+def test_a_driver_killed_at_random_moments(tmp_path: Path, space: Space, strategy: str, workers: int) -> None:
+    rng = random.Random(f"{strategy}{workers}")
+    options = ("--strategy", strategy, "--workers", str(workers), "--trials", "40")
+    folder = SearchFolder(tmp_path, "s")
+    for kill in range(5):
+        with victim(tmp_path, "s", *options) as process:
+            if not wait_for_lines(process, folder, lines(folder) + rng.randint(3, 30)):
+                break
+            if kill % 2:
+                kill_everything(process)
+            else:
+                os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        before = finished(folder)
+        if kill % 3 == 1:  # what a write that was cut off leaves behind
+            with folder.journal.open("ab") as file:
+                file.write(b'{"v":1,"seq":')
+        elif kill % 3 == 2:
+            os.truncate(folder.journal, folder.journal.stat().st_size - 3)
+            before = finished(folder)
+        with victim(tmp_path, "s", *options) as process:
+            wait_for_lines(process, folder, lines(folder) + 2)
+            kill_everything(process)
+            process.wait()
+        after = finished(folder)
+        assert {number: after[number] for number in before} == before
+    finish(tmp_path, "s", *options)
+    events = check_journal(folder.journal, space, trials=40)
+    if workers == 1:
+        finish(tmp_path, "twin", *options)
+        assert outcome(events) == outcome(list(read(SearchFolder(tmp_path, "twin").journal)))
+    assert not list(folder.checkpoints.iterdir())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_killed_at_random_moments_and_between_checkpoint_and_report(
+    tmp_path: Path, space: Space, workers: int
+) -> None:
+    rng = random.Random(workers)
+    options = ("--workers", str(workers), "--trials", "30")
+    folder = SearchFolder(tmp_path, "s")
+    kills = 0
+    with victim(tmp_path, "s", *options) as process:
+        while kills < 5 and wait_for_lines(process, folder, lines(folder) + rng.randint(15, 30)):
+            if kills % 2:
+                (tmp_path / "die-after-checkpoint").touch()
+                while (tmp_path / "die-after-checkpoint").exists() and process.poll() is None:
+                    time.sleep(0.01)
+            else:
+                pids = worker_pids(folder)
+                if not pids:
+                    continue
+                os.kill(rng.choice(pids), signal.SIGKILL)
+            kills += 1
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+    assert kills == 5
+    events = check_journal(folder.journal, space, trials=30)
+    assert {event["state"] for event in events if event["event"] == "trial_ended"} <= {"completed", "stopped"}
+    if workers == 1:
+        finish(tmp_path, "twin", *options)
+        assert outcome(events) == outcome(list(read(SearchFolder(tmp_path, "twin").journal)))

@@ -1,0 +1,83 @@
+"""Settings that a person gets wrong: each with one line that names the file, the line, the field and the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raynas.durations import format_duration, parse_duration
+from raynas.engine.spec import SearchSpec, make_spec, read_spec, write_spec
+from raynas.errors import SpecError
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: resnet\ntrails: 3\n", "line 2: field 'trails' is unknown; did you mean 'trials'?"),
+        ("space: resnet\ntrials: many\n", "line 2: trials 'many' is not a whole number"),
+        ("space: resnet\n\ntrials: 0\n", "line 3: trials 0 is too small; give 1 or more"),
+        ("space: resnet\ntime: soon\n", "line 2: time 'soon' is not a length of time"),
+        ("space: resnet\ntime: 0\n", "line 2: time 0 leaves nothing to search in"),
+        ("space: resnet\nmode: best\n", "line 2: mode 'best' is none of 'min' or 'max'"),
+        ("space: [resnet\n", "not YAML"),
+        ("- resnet\n", "line 1: settings are 'field: value' lines"),
+        ("", "line 1: settings are 'field: value' lines"),
+        ("space: resnet\nworkers: 1.5\n", "line 2: workers 1.5 is not a whole number"),
+    ],
+)
+def test_a_wrong_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as raised:
+        read_spec(path, {})
+    assert str(path) in str(raised.value)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="cannot be read"):
+        read_spec(tmp_path / "none.yaml", {})
+
+
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text("space: resnet\ntrials: 3\ntime: 5m\n")
+    spec = read_spec(path, {"trials": 7, "seed": None})
+    assert (spec.space, spec.trials, spec.time) == ("resnet", 7, 300.0)
+
+
+def test_a_spec_written_is_a_spec_that_can_be_read(tmp_path: Path) -> None:
+    spec = make_spec({"space": "mlp", "trials": 3, "strategy_options": {"population": 10}, "time": "1h"})
+    write_spec(tmp_path / "spec.yaml", spec.model_dump())
+    assert read_spec(tmp_path / "spec.yaml", {}) == spec
+
+
+def test_no_space_is_said() -> None:
+    with pytest.raises(SpecError, match="field 'space' is missing"):
+        read_spec(None, {})
+
+
+def test_a_loss_is_minimised_unless_said_otherwise() -> None:
+    assert SearchSpec(space="mlp", metric="val_loss").mode == "min"
+    assert SearchSpec(space="mlp", metric="val_accuracy").mode == "max"
+    assert SearchSpec(space="mlp", metric="val_loss", mode="max").mode == "max"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), (45, 45), ("1.5h", 5400)]
+)
+def test_lengths_of_time(text: str | int, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5x", "-3", "0", "nan", "inf", "m5", "5m 3s"])
+def test_not_lengths_of_time(text: str) -> None:
+    with pytest.raises(SpecError, match="time"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.6, "1m00s"), (200, "3m20s"), (7_500, "2h05m"), (90_000, "1d01h")])
+def test_lengths_of_time_for_people(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text

@@ -1,0 +1,91 @@
+"""A search in a process of its own, for tests that kill it: ``python -m tests.engine.victim HOME NAME [options]``.
+
+Begins the search, or goes on with it where it has begun. Its evaluator is the synthetic one, slowed down, with one
+addition: where a file ``die-after-checkpoint`` lies in HOME, the worker that takes it away kills itself as soon as its
+next checkpoint is on disk, that is between checkpoint and report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import raynas
+from raynas.engine.folder import SearchFolder
+from raynas.evaluators.evaluator import State, TrialContext
+from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
+from raynas.space import Architecture, Space
+
+
+class MortalEvaluation(SyntheticEvaluation):
+    """Dies on request right after a checkpoint."""
+
+    home: Path
+    folder: Path
+
+    def state(self) -> State:
+        try:
+            (self.home / "die-after-checkpoint").unlink()
+        except FileNotFoundError:
+            return super().state()
+        expected = self.folder / f"step-{self.step:06d}.safetensors"
+        threading.Thread(target=_die_when_there, args=(expected,), daemon=True).start()
+        return super().state()
+
+
+def _die_when_there(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.0005)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Mortal(Synthetic):
+    """The synthetic evaluator, with evaluations that can be told to die."""
+
+    def __init__(self, home: Path, name: str, *, step_seconds: float, steps: int) -> None:
+        super().__init__(step_seconds=step_seconds, steps=steps)
+        self.folder = SearchFolder(home, name)
+        self.home = home
+
+    def start(self, space: Space, architecture: Architecture, context: TrialContext) -> MortalEvaluation:
+        evaluation = MortalEvaluation(space.trial_id(architecture), context.max_steps, self.step_seconds)
+        evaluation.home = self.home
+        evaluation.folder = self.folder.trial_folder(context.number)
+        return evaluation
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--strategy", default="evolution")
+    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--step-seconds", type=float, default=0.02)
+    parser.add_argument("--options", default="{}")
+    arguments = parser.parse_args()
+    home, name = arguments.home.absolute(), arguments.name
+    evaluator = Mortal(home, name, step_seconds=arguments.step_seconds, steps=arguments.steps)
+    if SearchFolder(home, name).has_begun():
+        found = raynas.resume(name, home=home, evaluator=evaluator)
+    else:
+        found = raynas.search(
+            "resnet",
+            evaluator=evaluator,
+            strategy=arguments.strategy,
+            trials=arguments.trials,
+            workers=arguments.workers,
+            name=name,
+            home=home,
+            seed=7,
+        )
+    print(found.reason, flush=True)
+
+
+if __name__ == "__main__":
+    main()
