@@ -1,0 +1,347 @@
+"""One simulated search: a real searcher and a real stopping rule in virtual time, over a table.
+
+The loop does what a session of a real search does (raynas.engine): it asks ``propose(history, number)`` whenever a worker
+is free, folds the same events into a ``History``, and lets the rule decide on every measurement. Only the training is a
+look-up, and only the clock is made up. Trials count from 0, and the first is the strategy's own: a real search's trial 0,
+the space's default, is left out, so that strategies are compared and not defaults.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from raynas.journal.events import STATE_OF_STOP
+from raynas.journal.history import History
+from raynas.schedulers.rungs import StoppingRule
+from raynas.simulate.candidates import TableSpace
+from raynas.simulate.faults import Faults, Luck, luck, node_rng
+from raynas.tasks.objective import Objective
+
+_ASK, _STEP, _FAIL, _LOST, _BACK = range(5)
+
+#: How a trial can end, as stored in a run.
+STATES = ("completed", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """What there is to find, ready to be looked up by row.
+
+    Attributes:
+        space: the rows as a space.
+        curves: the objective's value at every step, one list a row.
+        seconds: what each step takes, one list a row (as long as its curve, or one figure for all steps).
+        max_steps: a trial's full budget: the longest curve.
+        also: further metrics that a measurement carries: name to one list a row, as ``curves``.
+    """
+
+    space: TableSpace
+    curves: list[list[float]]
+    seconds: list[list[float]]
+    max_steps: int
+    also: dict[str, list[list[float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends, and on how many workers it runs.
+
+    Attributes:
+        trials: so many trials are proposed.
+        seconds: virtual time; what has not ended by then does not count.
+        workers: trials at a time.
+        proposal_seconds: what a proposal takes, one at a time as in a real driver; None: nothing; ``-1``: what it really
+            takes (then a run is not the same twice).
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    workers: int = 1
+    proposal_seconds: float | None = None
+
+
+@dataclass
+class Run:
+    """What happened, one entry an ended trial, in the order of ending.
+
+    Attributes:
+        number, row: the trial, and the table's row that it looked up.
+        state: index into ``STATES``.
+        steps: steps measured; rung: the highest rung reached (0: none).
+        observed: the objective at that rung, noise included (NaN: none); value: without the noise.
+        started, ended: virtual seconds.
+        incumbent: the position in this list of the best trial so far, by (rung, observed); -1 before the first.
+        propose_seconds: real seconds spent in the searcher, in all.
+    """
+
+    seed: int
+    number: list[int] = field(default_factory=list)
+    row: list[int] = field(default_factory=list)
+    state: list[int] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    rung: list[int] = field(default_factory=list)
+    observed: list[float] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    started: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
+    incumbent: list[int] = field(default_factory=list)
+    propose_seconds: float = 0.0
+    exhausted: bool = False
+
+
+@dataclass
+class _Trial:
+    """A trial under way."""
+
+    number: int
+    row: int
+    luck: Luck
+    started: float
+    worker: int | None = None  # None: lost with its node, and not yet taken up again
+    steps: int = 0
+    attempt: int = -1
+    spent: float = 0.0
+
+
+class Clock:
+    """The state of one simulated search; ``run`` drives it to its end.
+
+    Args:
+        searcher: has ``propose(history, number)`` over ``landscape.space``.
+        rule: a fresh stopping rule.
+        seed: of the run's luck (the searcher brings its own).
+    """
+
+    def __init__(
+        self,
+        searcher: Any,
+        landscape: Landscape,
+        objective: Objective,
+        rule: StoppingRule,
+        limits: Limits,
+        faults: Faults,
+        seed: int,
+    ) -> None:
+        self.searcher, self.landscape, self.objective = searcher, landscape, objective
+        self.rule, self.limits, self.faults, self.seed = rule, limits, faults, seed
+        self.history = History(objective)
+        self.run_ = Run(seed)
+        self.now = 0.0
+        self.heap: list[tuple[float, int, int, int, int]] = []  # (time, order, what, trial or worker or node, attempt)
+        self.order = 0
+        self.trials: dict[int, _Trial] = {}  # under way
+        self.left: deque[int] = deque()  # lost with their node: taken up first
+        self.idle: list[int] = []
+        self.life: dict[int, int] = {}  # how often a worker went down; what an earlier life asked for is void
+        self.down: set[int] = set()
+        self.driver_free = 0.0
+        self.best: tuple[int, float] = (0, -math.inf)
+        self.best_place = -1
+        self.nodes: dict[int, random.Random] = {}
+
+    def run(self) -> Run:
+        """Runs to the limits, or until the space is exhausted."""
+        for worker in range(self.limits.workers):
+            self.push(0.0, _ASK, worker)
+        if self.faults.node_loss_seconds is not None:
+            for node in range(-(-self.limits.workers // self.faults.workers_per_node)):
+                self.nodes[node] = node_rng(self.seed, node)
+                self.push(self.until_loss(node), _LOST, node)
+        end = math.inf if self.limits.seconds is None else self.limits.seconds
+        handlers = (self.ask, self.step, self.fail, self.lost, self.back)
+        while self.heap and (self.trials or not self.finished()):
+            self.now, _, what, which, attempt = heapq.heappop(self.heap)
+            if self.now > end:
+                break
+            handlers[what](which, attempt)
+        return self.run_
+
+    def finished(self) -> bool:
+        """Whether no more trials are given out."""
+        limit = self.limits.trials
+        return self.run_.exhausted or (limit is not None and len(self.history.trials) >= limit)
+
+    def push(self, when: float, what: int, which: int, attempt: int = 0) -> None:
+        self.order += 1
+        heapq.heappush(self.heap, (when, self.order, what, which, attempt))
+
+    # -- what can happen -----------------------------------------------------------------------------------------
+
+    def ask(self, worker: int, life: int) -> None:
+        """A worker is free: it takes up a trial that was left, or a new one."""
+        if worker in self.down or life != self.life.get(worker, 0):
+            return
+        if self.left:
+            self.take_up(self.trials[self.left.popleft()], worker, self.now)
+        elif self.finished():
+            self.idle.append(worker)
+        elif self.limits.proposal_seconds is not None and self.driver_free > self.now:
+            self.push(self.driver_free, _ASK, worker, life)
+        else:
+            self.propose(worker)
+
+    def propose(self, worker: int) -> None:
+        """Asks the strategy, and starts what it names."""
+        charge = self.limits.proposal_seconds
+        number = len(self.history.trials)
+        began = time.perf_counter()
+        proposal = self.searcher.propose(self.history, number)
+        took = time.perf_counter() - began
+        self.run_.propose_seconds += took
+        if proposal is None:
+            self.run_.exhausted = True
+            self.idle.append(worker)
+            return
+        if charge is not None:
+            self.driver_free = self.now + (took if charge < 0 else charge)
+        architecture = proposal.architecture
+        row = self.landscape.space.row(architecture)
+        if row is None:
+            raise LookupError(f"trial {number}: the table has no row for {architecture!r}")
+        self.apply(
+            "trial_proposed",
+            trial=number,
+            architecture=architecture.to_json(),
+            trial_id=proposal.trial_id,
+            network_id=proposal.network_id,
+            name="",
+            strategy="",
+            origin=proposal.origin,
+            session=0,
+        )
+        self.history.trials[number].architecture = self.landscape.space.rows[row]  # spares making it from its JSON
+        begins = max(self.now, self.driver_free)
+        trial = _Trial(number, row, luck(self.faults, self.seed, number, self.landscape.max_steps), begins)
+        self.trials[number] = trial
+        self.take_up(trial, worker, begins)
+
+    def take_up(self, trial: _Trial, worker: int, when: float) -> None:
+        trial.worker = worker
+        trial.attempt += 1
+        self.apply("trial_started", trial=trial.number, attempt=trial.attempt, session=0)
+        self.next_step(trial, when + self.faults.startup_seconds)
+
+    def next_step(self, trial: _Trial, begins: float) -> None:
+        lengths = self.landscape.seconds[trial.row]
+        takes = (lengths[trial.steps] if trial.steps < len(lengths) else lengths[-1]) * trial.luck.slowdown
+        fails = trial.luck.fails_at
+        if fails is not None and fails[0] == trial.steps + 1:
+            self.push(begins + takes * fails[1], _FAIL, trial.number, trial.attempt)
+        else:
+            trial.spent = takes
+            self.push(begins + takes, _STEP, trial.number, trial.attempt)
+
+    def step(self, number: int, attempt: int) -> None:
+        """A step of a trial is measured."""
+        trial = self.trials.get(number)
+        if trial is None or trial.attempt != attempt or trial.worker is None:
+            return  # it went down with its node
+        step = trial.steps = trial.steps + 1
+        curve = self.landscape.curves[trial.row]
+        value = curve[step - 1]
+        observed = value + trial.luck.noise
+        decision = self.rule.record(number, step, observed)
+        metrics = {self.objective.metric: observed}
+        for name, curves in self.landscape.also.items():
+            metrics[name] = curves[trial.row][min(step, len(curves[trial.row])) - 1]
+        self.apply(
+            "measured",
+            trial=number,
+            attempt=attempt,
+            step=step,
+            metrics=metrics,
+            seconds=trial.spent,
+            rung=decision.rung,
+            decision=decision.action,
+            stop_reason=decision.reason,
+        )
+        if decision.stops:
+            assert decision.reason is not None
+            self.end(trial, decision.reason)
+        elif step >= len(curve):
+            self.end(trial, "early_stopped")  # the table knows no more of it
+        else:
+            self.next_step(trial, self.now)
+
+    def fail(self, number: int, attempt: int) -> None:
+        """A trial fails."""
+        trial = self.trials.get(number)
+        if trial is not None and trial.attempt == attempt and trial.worker is not None:
+            self.end(trial, "exception")
+
+    def end(self, trial: _Trial, reason: str) -> None:
+        record = self.history.trials[trial.number]
+        state = STATE_OF_STOP.get(reason, "failed")
+        self.apply(
+            "trial_ended",
+            trial=trial.number,
+            state=state,
+            reason=reason,
+            error=None,
+            steps=trial.steps,
+            seconds=record.seconds,
+        )
+        self.write_down(trial, state)
+        del self.trials[trial.number]
+        assert trial.worker is not None
+        self.ask(trial.worker, self.life.get(trial.worker, 0))
+
+    def lost(self, node: int, _: int) -> None:
+        """A node goes down with its workers; the trials that ran there are left for others."""
+        workers = self.workers_of(node)
+        for trial in self.trials.values():
+            if trial.worker in workers:
+                trial.worker = None
+                self.left.append(trial.number)
+        for worker in workers:
+            self.life[worker] = self.life.get(worker, 0) + 1
+        self.down.update(workers)
+        self.idle = [worker for worker in self.idle if worker not in workers]
+        self.push(self.now + self.faults.recovery_seconds, _BACK, node)
+        while self.left and self.idle:
+            worker = self.idle.pop(0)
+            self.ask(worker, self.life.get(worker, 0))
+
+    def back(self, node: int, _: int) -> None:
+        """A lost node is back."""
+        self.push(self.now + self.until_loss(node), _LOST, node)
+        for worker in self.workers_of(node):
+            self.down.discard(worker)
+            self.ask(worker, self.life[worker])
+
+    def workers_of(self, node: int) -> range:
+        count = self.faults.workers_per_node
+        return range(node * count, min((node + 1) * count, self.limits.workers))
+
+    def until_loss(self, node: int) -> float:
+        assert self.faults.node_loss_seconds is not None
+        return self.nodes[node].expovariate(1 / self.faults.node_loss_seconds)
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    def apply(self, event: str, **fields: Any) -> None:
+        self.history.apply({"event": event, "time": self.now, **fields})
+
+    def write_down(self, trial: _Trial, state: str) -> None:
+        run, record = self.run_, self.history.trials[trial.number]
+        rung = 0 if record.score is None else record.score[0]
+        observed = math.nan if record.score is None else record.score[1][self.objective.metric]
+        key = self.history.key(record)
+        if key > self.best:
+            self.best, self.best_place = key, len(run.number)
+        run.number.append(trial.number)
+        run.row.append(trial.row)
+        run.state.append(STATES.index(state))
+        run.steps.append(trial.steps)
+        run.rung.append(rung)
+        run.observed.append(observed)
+        run.value.append(self.landscape.curves[trial.row][rung - 1] if rung else math.nan)
+        run.started.append(trial.started)
+        run.ended.append(self.now)
+        run.incumbent.append(self.best_place)

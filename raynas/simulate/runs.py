@@ -1,0 +1,165 @@
+"""Simulates a strategy over many seeds, on all cores: ``simulate``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from raynas.errors import SpecError
+from raynas.schedulers.rungs import FullBudget, StoppingRule
+from raynas.simulate.candidates import TableSpace
+from raynas.simulate.clock import Clock, Landscape, Limits, Run
+from raynas.simulate.faults import Faults
+from raynas.simulate.spaces import space_of_table
+from raynas.simulate.table import Table
+from raynas.simulate.trajectories import Trajectories
+from raynas.space import Space
+from raynas.tasks.objective import Objective
+
+#: Makes a fresh searcher for a run: ``factory(space, seed)``.
+SearcherFactory = Callable[[TableSpace, int], Any]
+#: Makes a fresh stopping rule: ``factory(max_steps, mode)``.
+RuleFactory = Callable[[int, str], StoppingRule]
+
+
+def simulate(
+    searcher: SearcherFactory,
+    table: Table,
+    *,
+    metric: str,
+    mode: Literal["min", "max"] = "max",
+    space: TableSpace | Space | str | None = None,
+    holes: str | None = None,
+    seeds: int | Sequence[int] = 20,
+    trials: int | None = None,
+    seconds: float | None = None,
+    workers: int = 1,
+    rule: RuleFactory | None = None,
+    cost: str | None = None,
+    report: Sequence[str] = (),
+    also: Sequence[str] = (),
+    faults: Faults | None = None,
+    proposal_seconds: float | None = None,
+    processes: int | None = None,
+    strategy: str = "",
+) -> Trajectories:
+    """Runs a strategy over a table in virtual time, once a seed.
+
+    Args:
+        searcher: makes the searcher of a run, as ``lambda space, seed: RandomSearcher(space, seed=seed)``.
+        table: measured architectures (``read_table``).
+        metric: what is searched for: a column, or arithmetic (``"last(valid_accuracy)"``). A column of curves gives a
+            measurement a step; anything else one measurement a trial.
+        space: the rows' space or its name; a ``TableSpace`` made once serves many calls.
+        holes: see ``space_of_table``.
+        seeds: how many (0, 1, …), or which.
+        trials, seconds: how many trials a run proposes; how much virtual time it has (what ends later does not count).
+        workers: virtual workers.
+        rule: makes the stopping rule of a run (default: every trial has its full budget).
+        cost: seconds a step, as arithmetic over columns (default: the column ``seconds``; without it 1).
+        report: further columns that are followed at the incumbent.
+        also: further columns that measurements carry as metrics.
+        faults: what goes wrong.
+        proposal_seconds: what a proposal takes, one after the other; ``-1`` charges what it really takes.
+        processes: how many (default: all cores). The result does not depend on it.
+        strategy: a name for the result.
+
+    Raises:
+        SpecError: a column that is not there, or limits that make no sense.
+
+    Example:
+        >>> table = read_table("nasbench201_cifar10.parquet")
+        >>> found = simulate(
+        ...     lambda space, seed: RandomSearcher(space, seed=seed),
+        ...     table, space="nasbench201", metric="test_accuracy", seeds=200, trials=100,
+        ... )
+        >>> found.after(100).mean()
+    """
+    if trials is not None and trials < 1:
+        raise SpecError(f"{trials} trials simulate nothing; give 1 or more")
+    if workers < 1:
+        raise SpecError(f"{workers} workers do no work; give 1 or more")
+    if seconds is not None and not seconds > 0:
+        raise SpecError(f"a budget of {seconds!r} virtual seconds; give more than 0")
+    rows = space if isinstance(space, TableSpace) else space_of_table(table, space, holes=holes)
+    landscape = make_landscape(table, rows, metric, cost=cost, also=also)
+    objective = Objective(metric, mode)
+    limits = Limits(trials, seconds, workers, proposal_seconds)
+    make_rule = rule or (lambda max_steps, mode: FullBudget(max_steps, mode=mode))  # type: ignore[arg-type]
+
+    def one(seed: int) -> Run:
+        fresh = make_rule(landscape.max_steps, mode)
+        return Clock(searcher(rows, seed), landscape, objective, fresh, limits, faults or Faults(), seed).run()
+
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    runs = _everywhere(one, chosen, processes)
+    reported = {name: full_value(table, name) for name in report}
+    return Trajectories.of(runs, objective, landscape, reported, strategy=strategy, workers=workers)
+
+
+def make_landscape(
+    table: Table, space: TableSpace, metric: str, *, cost: str | None = None, also: Iterable[str] = ()
+) -> Landscape:
+    """The table's figures by row, ready to be looked up."""
+    curves = _lists(table, metric)
+    if not any(curves):
+        raise SpecError(f"{table.source}: the column {metric!r} has no figures")
+    if cost is None:
+        cost = "seconds" if "seconds" in table.figures else "1"
+    seconds = [[value if value >= 0 else 0.0 for value in row] or [0.0] for row in _lists(table, cost)]
+    more = {name: [row or [float("nan")] for row in _lists(table, name)] for name in also}
+    rows = [row or [float("nan")] for row in curves]  # a row without a figure fails at its first step
+    return Landscape(space, rows, seconds, max(map(len, rows)), more)
+
+
+def full_value(table: Table, name: str) -> np.ndarray:
+    """A column's figure at each row's last step."""
+    return np.array([row[-1] if row else np.nan for row in _lists(table, name)])
+
+
+def _lists(table: Table, name: str) -> list[list[float]]:
+    figures, lengths = table.evaluate(name), table.lengths(name)
+    return [row[:length] for row, length in zip(figures.tolist(), lengths.tolist(), strict=True)]
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+_work: Callable[[int], Run] | None = None  # what forked processes do; set for the time of one call
+
+
+def _do(seed: int) -> Run:
+    assert _work is not None
+    return _work(seed)
+
+
+def _one_thread() -> None:
+    """Numerical libraries take one thread a process: there are as many processes as cores."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+def _everywhere(work: Callable[[int], Run], seeds: Sequence[int], processes: int | None) -> list[Run]:
+    """``work`` for every seed, in order. Processes are forked, so what is done may be any function.
+
+    Where a system cannot fork (Windows), and for one process, all is done here.
+    """
+    global _work
+    count = min(processes or available_cores(), len(seeds))
+    if count <= 1 or "fork" not in multiprocessing.get_all_start_methods():
+        return [work(seed) for seed in seeds]
+    _work = work
+    try:
+        with multiprocessing.get_context("fork").Pool(count, initializer=_one_thread) as pool:
+            return pool.map(_do, seeds, chunksize=max(1, min(8, len(seeds) // (4 * count))))
+    finally:
+        _work = None
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
