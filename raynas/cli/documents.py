@@ -47,7 +47,8 @@ def sizes(space: Space) -> dict[str, str]:
 
     Strings, since they may not fit a program's integers.
     """
-    bare = type(space)(**dict(space.root.parts))
+    parts: dict[str, Any] = dict(space.root.parts)
+    bare = type(space)(**parts)
     counts = {"size": space.size(), "size_without_recipe": bare.size()}
     return {key: "inf" if count == math.inf else str(count) for key, count in counts.items()}
 

@@ -51,6 +51,8 @@ class ProgressLines:
             self._write(_opening(history, event))
         elif event["event"] == "trial_ended":
             self._ended(history.trials[event["trial"]])
+        elif event["event"] == "session_ended" and self._unsaid:
+            self._write(f"{self._count()} {self._unsaid} more trials ended; {standing(history)}")
 
     def _ended(self, trial: TrialRecord) -> None:
         best = self._best_number()

@@ -171,7 +171,8 @@ def big(number: int) -> str:
 
 def brief(value: Any) -> str:
     """A hole's value for a table: floats in four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = str(value)
+    return f"{value:.4g}" if isinstance(value, float) and len(text) > 8 else text
 
 
 def size_words(size: str) -> str:
@@ -209,7 +210,8 @@ def _best_table(result: SearchResult, count: int) -> Table:
 def _cells(result: SearchResult, record: TrialRecord) -> list[str]:
     name = "default: the hand-made network" if record.number == 0 else record.name
     value = shown(result.history.value(record))
-    return [str(record.number), value, str(record.steps), format_duration(record.seconds), escape(name)]
+    seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)
+    return [str(record.number), value, str(record.steps), seconds, escape(name)]
 
 
 def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> None:

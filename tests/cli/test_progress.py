@@ -90,6 +90,9 @@ def test_fast_trials_share_a_line_unless_one_is_the_best() -> None:
     watch.run_trial(3, 0.85)
     assert len(watch.lines) == 4
     assert "trial 3 completed 3 epochs, 0.8500 (and 2 more); NEW BEST" in watch.lines[-1]
+    watch.run_trial(4, 0.6)
+    watch.tell("session_ended", session=0, reason="trials", message="")
+    assert watch.lines[4:] == ["[ 5/20] 1 more trials ended; best 0.8500 (trial 3), default 0.8000"]
 
 
 def test_a_failure_says_why_in_one_line() -> None:
