@@ -118,7 +118,8 @@ class ArchitectureSearcher(Searcher, ABC):
 
         Where ``draw`` finds nothing new in some tens of attempts, the space is sampled; where that finds nothing
         either, the first untried architecture in the space's own order is taken (a space of up to 20,000 fillings is
-        searched whole, a larger one that far). None if there is none: the space is exhausted. Bounded in time.
+        searched whole, a larger one that far, an infinite one not at all). None if there is none: the space is
+        exhausted, for all practical purposes if it is large. Bounded in time.
         """
         attempts = [draw] * _DRAWS + ([self.random_draw] * _SAMPLES if draw != self.random_draw else [])
         for attempt in attempts:

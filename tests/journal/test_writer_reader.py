@@ -6,6 +6,9 @@ import json
 import math
 import os
 import re
+import resource
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -48,21 +51,38 @@ def test_what_is_written_is_read(tmp_path_factory, all_fields):
 
 
 @settings(max_examples=15, deadline=None)
-@given(notes)
-def test_a_cut_at_every_byte_of_the_last_line(tmp_path_factory, all_fields):
+@given(all_fields=notes, data=st.data())
+def test_a_cut_at_every_byte_of_the_last_line(tmp_path_factory, all_fields, data):
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    written = write_all(path, all_fields)
+    whole = path.read_bytes()
+    start = whole.rfind(b"\n", 0, -1) + 1
+    repaired = data.draw(st.sets(st.integers(start, len(whole) - 1), max_size=3)) | {start, len(whole) - 1}
+    for cut in range(start, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert list(read(path)) == written[:-1]
+        assert read_from(path) == (written[:-1], start)
+        if cut in repaired:  # not at each: opening and closing sync the disk
+            assert_repaired(path, start, written, all_fields)
+
+
+def test_a_repair_at_every_byte_of_the_last_line(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    all_fields = [{"a": 1}, {"a": "é\n"}]
     written = write_all(path, all_fields)
     whole = path.read_bytes()
     start = whole.rfind(b"\n", 0, -1) + 1
     for cut in range(start, len(whole)):
         path.write_bytes(whole[:cut])
-        assert list(read(path)) == written[:-1]
-        assert read_from(path) == (written[:-1], start)
-        with Writer(path, fsync_seconds=60) as writer:
-            assert path.stat().st_size == start
-            again = writer.write("note", **all_fields[-1])
-        assert again["seq"] == written[-1]["seq"]
-        assert list(read(path)) == [*written[:-1], again]
+        assert_repaired(path, start, written, all_fields)
+
+
+def assert_repaired(path, start, written, all_fields):
+    with Writer(path, fsync_seconds=60) as writer:
+        assert path.stat().st_size == start
+        again = writer.write("note", **all_fields[-1])
+    assert again["seq"] == written[-1]["seq"]
+    assert list(read(path)) == [*written[:-1], again]
 
 
 def test_a_damaged_but_complete_last_line_is_torn_too(tmp_path):
@@ -148,21 +168,47 @@ def test_following_a_journal_that_grows(tmp_path):
         read_from(path, offset + 1000)
 
 
-def test_a_full_disk_takes_the_line_back(tmp_path, monkeypatch):
+def test_a_line_that_does_not_fit_is_taken_back(tmp_path):
     path = tmp_path / "journal.jsonl"
-    real_write = os.write
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Writer(path, fsync_seconds=60) as writer:
         first = writer.write("note", a=1)
         size = path.stat().st_size
-        # The kernel's short write, as a full disk gives it.
-        monkeypatch.setattr(os, "write", lambda fd, data: real_write(fd, data[:7]))
-        with pytest.raises(JournalError, match="make room"):
-            writer.write("note", a=2)
-        monkeypatch.undo()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 7, limits[1]))  # the kernel takes 7 bytes of the next line
+        try:
+            with pytest.raises(JournalError, match="make room"):
+                writer.write("note", a=2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert path.stat().st_size == size
         second = writer.write("note", a=3)
     assert list(read(path)) == [first, second]
     assert second["seq"] == 1
+
+
+def test_kill_9_loses_nothing_that_was_written(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    code = (
+        "import sys\nfrom raynas.journal import Writer\nwriter = Writer(sys.argv[1])\n"
+        "while True: print(writer.write('note', text='x' * 3000)['seq'], flush=True)"
+    )
+    reported = -1
+    for round_ in range(3):
+        command = [sys.executable, "-c", code, str(path)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+            for line in process.stdout:
+                assert int(line) == reported + 1
+                reported += 1
+                if reported == 200 * (round_ + 1):
+                    process.kill()
+                    break
+            rest = process.stdout.read()
+        reported = max([reported, *(int(word) for word in rest.split("\n")[:-1])])
+        kept = [event["seq"] for event in read(path)]
+        assert kept == list(range(len(kept)))
+        assert len(kept) in (reported + 1, reported + 2)  # one more may be written and not yet reported
+        reported = len(kept) - 1
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

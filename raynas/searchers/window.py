@@ -1,0 +1,176 @@
+"""What TPE sees of a search: the best trials and the latest, as Optuna's frozen trials.
+
+Optuna's cost per proposal grows with the trials in a study, and a search may have 10,000. Few of them matter: TPE calls
+the best tenth good (25 at most), and of the others the latest weigh most. So a study holds a window: a quarter of it
+the best trials, the rest those that ended last.
+
+How a trial is told, so that Optuna's order is that of ``History.key``:
+
+- completed, at the highest rung that any trial has reached: COMPLETE, with its value;
+- stopped earlier: PRUNED, with its values at the rungs. Optuna ranks these behind all completed ones, by the last step
+  and then by the value there;
+- failed (NaN, out of memory, exception, worker died, time limit): PRUNED with no value at all. Optuna ignores trials
+  told as FAIL, so nothing would be learned of them; a NaN reported at step 9 would rank before a good value at step 3;
+  PRUNED without a value ranks last of all. (``_get_pruned_trial_score`` in Optuna 4 and 5; a test holds it.);
+- failed for no fault of the architecture ("infrastructure"), or ended without a score: left out. Optuna's FAIL comes
+  to the same;
+- under way: RUNNING, for the constant liar.
+
+If more than nine in ten trials fail, failed ones would fill up the good tenth: then only as many of them are told, the
+latest, as leave it to the others.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import math
+from bisect import insort
+from functools import lru_cache
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from raynas.journal.history import LOWEST, History, TrialRecord
+from raynas.space import Choice, Int, Space
+from raynas.space.nodes import Hole
+from raynas.space.values import exact
+
+#: Reasons of failures that say nothing of the architecture.
+NOT_ITS_FAULT = frozenset({"infrastructure"})
+#: TPE calls one in so many trials good (``default_gamma`` in Optuna).
+_GOOD_ONE_IN = 10
+#: Optuna wants dates and TPE does not look at them.
+_DATE = datetime.datetime(2000, 1, 1)
+
+
+@lru_cache(maxsize=10_000)
+def distribution(hole: Hole) -> Any:
+    """A hole as Optuna's distribution. A choice is one of its options' indices: there 0, 0.0 and False are three."""
+    if isinstance(hole, Choice):
+        return CategoricalDistribution(tuple(range(len(hole.options))))
+    if isinstance(hole, Int):
+        return IntDistribution(hole.low, hole.high, log=hole.log)
+    return FloatDistribution(hole.low, hole.high, log=hole.log)  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=10_000)
+def _indices(hole: Choice) -> dict[Any, int]:
+    return {exact(value): index for index, value in enumerate(hole.options)}
+
+
+class Memory:
+    """Follows a history and picks the window from it: a cache, whose content is a function of the history alone.
+
+    Attributes:
+        ranked: of the trials that ended with a score, ``(key, -number)``, worst first (state).
+        ended: how many ended trials TPE can learn from, failures of the architecture included.
+    """
+
+    def __init__(self, space: Space, size: int) -> None:
+        self._space, self._size = space, size
+        self._follow_anew(None)
+
+    def __reduce__(self) -> tuple[type[Memory], tuple[Space, int]]:
+        return Memory, (self._space, self._size)  # nothing in it needs keeping
+
+    def _follow_anew(self, history: History | None) -> None:
+        self._history = history
+        self._read = 0  # how many of history.ended
+        self._usable: list[int] = []  # in the order of ending
+        self.ranked: list[tuple[tuple[int, float], int]] = []
+        self._frozen: dict[int, FrozenTrial] = {}  # of ended trials that were in the last window
+
+    def follow(self, history: History) -> None:
+        """Takes what has ended since the last time."""
+        if history is not self._history:
+            self._follow_anew(history)
+        for number in history.ended[self._read :]:
+            key = history.key(number)
+            if key > LOWEST:
+                insort(self.ranked, (key, -number))
+            elif not _at_fault(history.trials[number]):
+                continue
+            self._usable.append(number)
+        self._read = len(history.ended)
+
+    @property
+    def ended(self) -> int:
+        return len(self._usable)
+
+    @property
+    def best(self) -> int:
+        """The best trial's number; of equals the earlier."""
+        return -self.ranked[-1][1]
+
+    def numbers(self, history: History) -> list[int]:
+        """The ended trials of the window, by number."""
+        chosen = {-minus for _, minus in self.ranked[-(self._size // 4) :]}
+        room = min(self._size, _GOOD_ONE_IN * len(self.ranked))
+        for number in reversed(self._usable):
+            if len(chosen) >= room:
+                break
+            chosen.add(number)
+        return sorted(chosen)
+
+    def trials(self, history: History) -> list[FrozenTrial]:
+        """The window, trials under way included, by number, as Optuna knows them."""
+        assert history.objective is not None
+        top = self.ranked[-1][0][0]
+        kept: dict[int, FrozenTrial] = {}
+        for number in self.numbers(history):
+            record = history.trials[number]
+            state = TrialState.PRUNED
+            if record.state == "completed" and record.score is not None and record.score[0] == top:
+                state = TrialState.COMPLETE
+            known = self._frozen.get(number)
+            kept[number] = known if known is not None and known.state == state else self._freeze(record, state, history)
+        self._frozen = kept
+        running = {
+            number: self._freeze(history.trials[number], TrialState.RUNNING, history)
+            for number in list(history.running)[-self._size :]
+        }
+        return [trial for _, trial in sorted({**kept, **running}.items())]
+
+    def _freeze(self, record: TrialRecord, state: TrialState, history: History) -> FrozenTrial:
+        assert history.objective is not None
+        params: dict[str, Any] = {}
+        distributions: dict[str, BaseDistribution] = {}
+        for path, value in record.architecture.items():
+            hole = self._space.hole_map[path]
+            distributions[path] = distribution(hole)
+            params[path] = _indices(hole)[exact(value)] if isinstance(hole, Choice) else value
+        values: dict[int, float] = {}
+        if record.state != "failed" and state != TrialState.RUNNING:
+            for measurement in record.measurements:
+                value = measurement.metrics.get(history.objective.metric, math.nan)
+                if measurement.rung is not None and math.isfinite(value):
+                    values[measurement.rung] = value
+        return _Frozen(
+            number=record.number,
+            state=state,
+            value=history.value(record) if state == TrialState.COMPLETE else None,
+            datetime_start=_DATE,
+            datetime_complete=None if state == TrialState.RUNNING else _DATE,
+            params=params,
+            distributions=distributions,
+            user_attrs={},
+            system_attrs={},
+            intermediate_values=values,
+            trial_id=record.number,
+        )
+
+
+class _Frozen(FrozenTrial):
+    """A trial that a storage copies in microseconds: nobody changes what is in a trial that was told."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy.copy(self)
+
+
+def _at_fault(record: TrialRecord) -> bool:
+    """Whether a trial without a score says something bad of its architecture."""
+    if record.state == "failed":
+        return record.reason not in NOT_ITS_FAULT
+    return record.score is not None  # its value is not finite
