@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,11 @@ from raynas.space.values import same, to_json
 
 #: Raise this when the canonical form changes its meaning: ids of old journals then differ visibly.
 VERSION = 1
+
+#: Names of modules that draw random numbers in training.
+_RANDOM = re.compile("drop|stochastic|rrelu|noise|gumbel", re.IGNORECASE)
+#: Buffers that start the same in every module: those of normalisation.
+_STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
 
 
 def canonical_form(network: Network) -> str:
@@ -142,19 +148,20 @@ def parameter_free(op: Op) -> bool:
     """Whether an operation has no parameters and always yields the same for the same input.
 
     It is built on the meta device. One that cannot be built without knowing its input's shape counts as having
-    parameters: at worst, two equal networks then have two ids. Dropout is random, so two of them are not one.
+    parameters, as do buffers that may be random and modules that are random in training (dropout and its kind): at
+    worst, two equal networks then have two ids.
     """
     import torch
 
-    if op.cls.__module__ == "torch.nn.modules.dropout" or constructor(op.cls).from_shape:
+    if constructor(op.cls).from_shape:
         return False
     try:
         with torch.device("meta"):
             module = op.cls(**op.kwargs)
     except Exception:
         return False
-    from torch.nn.modules.dropout import _DropoutNd
-
-    return not any(True for _ in module.parameters()) and not any(
-        isinstance(child, _DropoutNd) for child in module.modules()
-    )
+    if any(True for _ in module.parameters()):
+        return False
+    buffers = {name.rpartition(".")[2] for name, _ in module.named_buffers()}
+    random = any(_RANDOM.search(type(child).__name__) for child in module.modules())
+    return not random and buffers <= _STATISTICS

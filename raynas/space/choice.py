@@ -111,6 +111,11 @@ class Choice(Hole, Part):
     def contains(self, value: Any) -> bool:
         return is_literal(value) and exact(value) in self._by_value
 
+    def same_decision(self, other: Hole) -> bool:
+        # What an option stands for may differ from place to place (as the first copy of a repeat, with its stride).
+        pair = (self.options, self.default)
+        return isinstance(other, Choice) and same(pair, (other.options, other.default))
+
     def domain(self) -> str:
         return "one of " + ", ".join(map(repr, self.options))
 

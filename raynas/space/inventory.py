@@ -34,9 +34,7 @@ def all_holes(space: Space) -> dict[str, Hole]:
 def _add(found: dict[str, Hole], place: str, hole: Hole) -> None:
     path = place if hole.name is None else hole.name
     known = found.setdefault(path, hole)
-    if known is hole and hole.name is not None:
-        return
-    if known is not hole and (hole.name is None or known.name is None or known != hole):
+    if known is not hole and (hole.name is None or known.name is None or not known.same_decision(hole)):
         raise SpaceError(
             f"two different holes are called {path!r} (at {place!r}): {known!r} and {hole!r}; "
             "one name is one hole: make them equal or rename one"

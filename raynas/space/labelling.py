@@ -2,9 +2,9 @@
 
 A value that is used once is written into the text of its user, so that only values used several times need a name.
 Nearly always their own texts tell these apart, and the text is done in one pass. Where two of them have one text,
-colours are refined until they settle (1-dimensional Weisfeiler-Leman, over operands and users), and what is still tied is broken by
-trying each member and keeping the least text; a member that leads to the same first leaf as an earlier one is its
-mirror image and is not followed (as in B. McKay, "Practical graph isomorphism", 1981).
+colours are refined until they settle (1-dimensional Weisfeiler-Leman, over operands and users), and what is still
+tied is broken by trying each member and keeping the least text; a member that leads to the same first leaf as an
+earlier one is its mirror image and is not followed (as in B. McKay, "Practical graph isomorphism", 1981).
 """
 
 from __future__ import annotations

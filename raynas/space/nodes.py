@@ -32,7 +32,8 @@ class Node:
     def key(self) -> tuple[Any, ...]:
         """A hashable key: equal keys, equal nodes."""
         own = self.__dict__
-        return (self.__class__, *[exact(own[name]) for name in _field_names(self.__class__)])
+        names = _field_names(self.__class__)  # type: ignore[arg-type]
+        return (self.__class__, *[exact(own[name]) for name in names])
 
     @cached_property
     def _hash(self) -> int:
@@ -48,7 +49,8 @@ class Node:
 
     def __getstate__(self) -> dict[str, Any]:
         # Only the fields: cached keys and hashes depend on the process.
-        return {name: self.__dict__[name] for name in _field_names(self.__class__)}
+        names = _field_names(self.__class__)  # type: ignore[arg-type]
+        return {name: self.__dict__[name] for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -86,6 +88,10 @@ class Hole(Node):
     def contains(self, value: Any) -> bool:
         """Whether the value is in the hole's domain, with the right type."""
         raise NotImplementedError
+
+    def same_decision(self, other: Hole) -> bool:
+        """Whether two holes of one name can be one hole: they have the same values and the same default."""
+        return self == other
 
     def domain(self) -> str:
         """The domain in words, for error messages."""

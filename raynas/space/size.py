@@ -43,7 +43,7 @@ class _Infinite(Exception):
 
 class _Counter:
     def __init__(self, space: Space) -> None:
-        self.depths = set(_depth_names(space.root))
+        self.deciding = set(_deciding([space.root, *(value for _, value in space.recipe)]))
         self.names: dict[int, tuple[Any, frozenset[str]]] = {}
         self.alone: dict[int, tuple[Any, int]] = {}
 
@@ -85,7 +85,7 @@ class _Counter:
     def hole(self, hole: Hole, counts: Counts, later: frozenset[str]) -> Counts:
         if hole.size == math.inf:
             raise _Infinite
-        plain = not any(map(_has_holes, hole.contents)) if isinstance(hole, Choice) else hole.name not in self.depths
+        plain = hole.name not in self.deciding if hole.name is not None else not _decides(hole)
         total: Counts = {}
         for known, count in counts.items():
             value = dict(known).get(hole.name, _UNKNOWN) if hole.name is not None else _UNKNOWN
@@ -108,12 +108,17 @@ class _Counter:
         depth = repeat.depth
         name = None if depth is None else depth.name
         total: Counts = {}
-        inside = later | self.named(repeat.head) | self.named(repeat.block)
+        inner = self.named(repeat.head) | self.named(repeat.block)
+        inside = later | inner
         # By the depth that a shared depth hole already has (_UNKNOWN: to be chosen here).
         groups: dict[Any, Counts] = {}
         for known, count in counts.items():
             value = dict(known).get(name, _UNKNOWN) if name is not None else _UNKNOWN
-            _add(groups.setdefault(value, {}), known, count)
+            if value is _UNKNOWN and name in inner:  # the copies ask for it too, so it is chosen before them
+                for copies in map(exact, range(repeat.low, repeat.high + 1)):
+                    _add(groups.setdefault(copies, {}), known | {(name, copies)}, count)
+            else:
+                _add(groups.setdefault(value, {}), known, count)
         for value, group in groups.items():
             current = group
             for copies in range(repeat.high + 1):
@@ -141,12 +146,17 @@ def _add(counts: Counts, known: Known, count: int) -> None:
     counts[known] = counts.get(known, 0) + count
 
 
-def _depth_names(item: Any) -> Iterator[str]:
-    """Named depths: an ``Int`` of that name elsewhere decides how many copies there are."""
-    if isinstance(item, Repeat) and item.depth is not None and item.depth.name is not None:
-        yield item.depth.name
-    for child in _children(item):
-        yield from _depth_names(child)
+def _decides(item: Any) -> bool:
+    """Whether an item's own hole decides which other holes are reached."""
+    return isinstance(item, Repeat) or (isinstance(item, Choice) and any(map(_has_holes, item.contents)))
+
+
+def _deciding(items: list[Any]) -> Iterator[str]:
+    """The names of holes that somewhere decide which others are reached: their values must be remembered."""
+    for item in items:
+        if _decides(item):
+            yield from (hole.name for hole in _own_holes(item) if hole.name is not None)
+        yield from _deciding(_children(item))
 
 
 def _own_holes(item: Any) -> list[Hole]:

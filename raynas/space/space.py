@@ -149,6 +149,8 @@ class Space:
 
     def _both_ids(self, architecture: Architecture) -> tuple[str, str]:
         ids: dict[Architecture, tuple[str, str]] = self.__dict__["_ids"]
+        if not isinstance(architecture, Architecture):
+            architecture = Architecture(architecture)
         known = ids.get(architecture)
         if known is None:
             network = self.network(architecture)

@@ -11,7 +11,7 @@ from raynas.errors import SpaceError
 from raynas.space.choice import Choice
 from raynas.space.holes import Int
 from raynas.space.nodes import Part, check_name
-from raynas.space.operation import Op, as_part, as_value
+from raynas.space.operation import Op, as_part
 from raynas.space.signature import constructor
 
 
@@ -65,6 +65,7 @@ class Repeat(Part):
     Attributes:
         block: every copy but the first.
         head: the first copy.
+        first: the arguments that only it has.
         depth: the hole (an ``Int``), or None where the depth is fixed.
 
     Raises:
@@ -76,6 +77,7 @@ class Repeat(Part):
     low: int
     high: int
     depth: Int | None
+    first: tuple[tuple[str, Any], ...]
 
     def __init__(
         self,
@@ -98,6 +100,7 @@ class Repeat(Part):
             low=low,
             high=high,
             depth=depth if low < high else None,
+            first=tuple(first.items()),
         )
 
     def copy(self, index: int) -> Part:
@@ -108,21 +111,19 @@ class Repeat(Part):
         extra = "" if self.depth is None or self.depth.default == self.low else f", default={self.depth.default}"
         if self.depth is not None and self.depth.name is not None:
             extra += f", name={self.depth.name!r}"
-        if self.head != self.block:
-            extra += f", first={self.head!r}"
+        extra += "".join(f", {argument}={value!r}" for argument, value in self.first)
         return f"Repeat({self.block!r}, {self.low}, {self.high}{extra})"
 
 
 def _with_arguments(part: Part, first: dict[str, Any]) -> Part:
     if isinstance(part, Op):
         defaults, takes_any = constructor(part.cls)
-        for name, value in first.items():
+        for name in first:
             if name not in defaults and not takes_any:
                 raise SpaceError(
                     f"Repeat: {part.cls.__qualname__} takes no argument {name!r} for the first copy; "
                     f"it takes ({', '.join(defaults)})"
                 )
-            as_value(value, f"Repeat, argument {name!r} of the first copy")
         return part.with_arguments(**first)
     if isinstance(part, Choice):
         changed = Choice.__new__(Choice)
