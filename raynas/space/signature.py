@@ -97,5 +97,6 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, 
         given[name] = value
     missing = [n for n, default in defaults.items() if default is REQUIRED and n not in given and n not in FROM_SHAPE]
     if missing:
-        raise SpaceError(f"op({cls.__qualname__}): argument {missing[0]!r} is missing; give a value or a hole")
+        hint = f" (the first positional argument is {names[0]!r})" if args and names[0] in FROM_SHAPE else ""
+        raise SpaceError(f"op({cls.__qualname__}): argument {missing[0]!r} is missing; give a value or a hole{hint}")
     return {name: given[name] for name in [*names, *given] if name in given}
