@@ -7,6 +7,8 @@ and the activation are searched, together with the learning rate and weight deca
 
 from __future__ import annotations
 
+from typing import Any
+
 from raynas.blocks import ClassifierHead, ConvNormAct, ResidualBlock
 from raynas.space import Choice, Float, Repeat, Space, op
 from raynas.tasks.task import Task
@@ -25,7 +27,9 @@ def resnet(task: Task) -> Space:
     width = 16 if size < 32 else 32
 
     act = Choice("relu", "silu", "gelu", "hardswish", name="activation")
-    parts = {"stem": op(ConvNormAct, out_channels=width, kernel_size=3 if stem_stride < 4 else 7, stride=stem_stride)}
+    parts: dict[str, Any] = {
+        "stem": op(ConvNormAct, out_channels=width, kernel_size=3 if stem_stride < 4 else 7, stride=stem_stride)
+    }
     for stage in range(stages):
         name = f"stage{stage + 1}"
         usual = width * 2**stage
@@ -38,7 +42,7 @@ def resnet(task: Task) -> Space:
             activation=act,
             squeeze_excite=Choice(False, True, name=f"{name}.squeeze_excite"),
         )
-        halve = {"stride": 2, "downsample": Choice("conv", "avg", "max")} if stage > 0 else {}
+        halve: dict[str, Any] = {"stride": 2, "downsample": Choice("conv", "avg", "max")} if stage > 0 else {}
         parts[name] = Repeat(block, 1, 4, default=2, **halve)
     parts["head"] = op(ClassifierHead, num_classes=task.num_classes)
 

@@ -150,7 +150,7 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> int:
         tensor = tensors[name]
         value = zlib.crc32(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode(), value)
         if tensor.numel():
-            value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
+            value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
     return value
 
 

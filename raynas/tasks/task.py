@@ -50,7 +50,7 @@ class Task(ABC):
     #: What a search over this task tries to make good, unless the person searching says otherwise.
     objective: Objective = Objective("val_accuracy", "max")
     #: A trial's full budget in epochs, unless the person searching says otherwise.
-    default_epochs: int = 27
+    default_epochs: int = 9
     #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
     recipe: Mapping[str, Any] = MappingProxyType({})
 
