@@ -53,7 +53,7 @@ class Checkpoint:
 def save(
     folder: str | Path, step: int, state: State, measurement: Measurement | None = None, partial: bool = False
 ) -> Path:
-    """Writes a checkpoint and removes all but the newest two.
+    """Writes a checkpoint and removes all but it and the one before it.
 
     Args:
         folder: the trial's own; made where missing.
@@ -90,7 +90,7 @@ def save(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _tidy(folder)
+    _tidy(folder, target)
     return target
 
 
@@ -164,8 +164,11 @@ def _files(folder: Path) -> list[Path]:
     return [path for *_, path in sorted(found, reverse=True)]
 
 
-def _tidy(folder: Path) -> None:
-    for path in _files(folder)[KEEP:]:
+def _tidy(folder: Path, written: Path) -> None:
+    files = _files(folder)
+    place = files.index(written) if written in files else 0
+    # What stands above the one just written was damaged, or the trial would have gone on from there.
+    for path in (*files[:place], *files[place + KEEP :]):
         path.unlink(missing_ok=True)
     for path in folder.glob("*.tmp"):  # left by a process that was killed while writing
         path.unlink(missing_ok=True)

@@ -132,18 +132,30 @@ def test_a_failed_save_leaves_the_older_ones(tmp_path: Path) -> None:
     assert found.step == 1
 
 
+def test_a_trial_that_starts_over_after_damage_keeps_its_new_checkpoints(tmp_path: Path) -> None:
+    for step in (5, 6):
+        checkpoint.save(tmp_path, step, state_of(step)).write_bytes(b"")
+    checkpoint.save(tmp_path, 1, state_of(1.0))
+    checkpoint.save(tmp_path, 2, state_of(2.0))
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found.step == 2
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_kill_at_any_moment_leaves_a_valid_checkpoint(tmp_path: Path) -> None:
     writer = (
-        "import itertools, torch\n"
+        "import itertools, sys, torch\n"
         "from raynas.evaluators import checkpoint\n"
         "from raynas.evaluators.evaluator import State\n"
-        "for step in itertools.count(1):\n"
+        "first = int(sys.argv[1])\n"
+        "for step in itertools.count(first):\n"
         f"    checkpoint.save({str(tmp_path)!r}, step, State({{'model.weight': torch.full((200_000,), step)}}))\n"
-        "    if step == 2: print('two are there', flush=True)\n"
+        "    if step == first + 1: print('two are there', flush=True)\n"
     )
     last = 0
     for kill in range(4):
-        process = subprocess.Popen([sys.executable, "-c", writer], stdout=subprocess.PIPE)
+        process = subprocess.Popen([sys.executable, "-c", writer, str(last + 1)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline()
         time.sleep(0.007 * kill)  # somewhere within the next writes
@@ -152,6 +164,7 @@ def test_kill_at_any_moment_leaves_a_valid_checkpoint(tmp_path: Path) -> None:
         found = checkpoint.newest(tmp_path)
         assert found is not None
         assert (found.state.tensors["model.weight"] == found.step).all()
+        assert found.step > last
         last = found.step
     checkpoint.save(tmp_path, last + 1, State())
     assert not list(tmp_path.glob("*.tmp"))  # what a killed writer left is tidied up
