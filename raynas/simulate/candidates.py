@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raynas.errors import SpaceError
+from raynas.simulate.ids import row_ids
 from raynas.space import Architecture, Space
 
 #: How often a draw outside the table is tried again before a row is taken at random.
@@ -39,15 +40,10 @@ class TableSpace(Space):
     complete: bool
 
     def __init__(self, space: Space, architectures: Sequence[Architecture], *, by_network: bool = True) -> None:
-        rows = tuple(architectures)
-        ids = []
-        for row, architecture in enumerate(rows):
-            try:
-                trial_id = space.trial_id(architecture)
-                ids.append((space.network_id(architecture) if by_network else trial_id, trial_id))
-            except SpaceError as error:
-                raise SpaceError(f"row {row} of the table: {error}") from None
-        self.__setstate__({**space.__getstate__(), "rows": rows, "row_ids": tuple(ids)})
+        ids = row_ids(space, architectures)
+        if not by_network:
+            ids = [(trial, trial) for _, trial in ids]
+        self.__setstate__({**space.__getstate__(), "rows": tuple(architectures), "row_ids": tuple(ids)})
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "rows": self.rows, "row_ids": self.row_ids}

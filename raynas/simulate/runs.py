@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -14,6 +12,7 @@ from raynas.schedulers.rungs import FullBudget, StoppingRule
 from raynas.simulate.candidates import TableSpace
 from raynas.simulate.clock import Clock, Landscape, Limits, Run
 from raynas.simulate.faults import Faults
+from raynas.simulate.processes import for_all
 from raynas.simulate.spaces import space_of_table
 from raynas.simulate.table import Table
 from raynas.simulate.trajectories import Trajectories
@@ -96,7 +95,7 @@ def simulate(
         return Clock(searcher(rows, seed), landscape, objective, fresh, limits, faults or Faults(), seed).run()
 
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    runs = _everywhere(one, chosen, processes)
+    runs = for_all(one, chosen, processes)
     reported = {name: full_value(table, name) for name in report}
     return Trajectories.of(runs, objective, landscape, reported, strategy=strategy, workers=workers)
 
@@ -124,42 +123,3 @@ def full_value(table: Table, name: str) -> np.ndarray:
 def _lists(table: Table, name: str) -> list[list[float]]:
     figures, lengths = table.evaluate(name), table.lengths(name)
     return [row[:length] for row, length in zip(figures.tolist(), lengths.tolist(), strict=True)]
-
-
-# -- processes ---------------------------------------------------------------------------------------------------------
-
-_work: Callable[[int], Run] | None = None  # what forked processes do; set for the time of one call
-
-
-def _do(seed: int) -> Run:
-    assert _work is not None
-    return _work(seed)
-
-
-def _one_thread() -> None:
-    """Numerical libraries take one thread a process: there are as many processes as cores."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-
-
-def _everywhere(work: Callable[[int], Run], seeds: Sequence[int], processes: int | None) -> list[Run]:
-    """``work`` for every seed, in order. Processes are forked, so what is done may be any function.
-
-    Where a system cannot fork (Windows), and for one process, all is done here.
-    """
-    global _work
-    count = min(processes or available_cores(), len(seeds))
-    if count <= 1 or "fork" not in multiprocessing.get_all_start_methods():
-        return [work(seed) for seed in seeds]
-    _work = work
-    try:
-        with multiprocessing.get_context("fork").Pool(count, initializer=_one_thread) as pool:
-            return pool.map(_do, seeds, chunksize=max(1, min(8, len(seeds) // (4 * count))))
-    finally:
-        _work = None
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

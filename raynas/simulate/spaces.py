@@ -91,7 +91,7 @@ def _filling(text: Any, row: int, parse: Parse | None) -> Mapping[str, Any]:
     if parse is not None:
         try:
             return parse(str(text))
-        except SpaceError as error:
+        except ValueError as error:
             if not str(text).startswith("{"):
                 raise SpecError(f"row {row} of the table: {error}") from None
     try:
