@@ -1,0 +1,196 @@
+"""Follows a journal as it grows: reads, hands batches to the tracker, waits where the store does not answer."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from raynas.errors import JournalError
+from raynas.journal import read_from
+from raynas.tracking.locks import search_is_running
+from raynas.tracking.position import Position, load_position
+from raynas.tracking.store import RunStore, Unreachable, open_store
+from raynas.tracking.tracker import StartOver, Tracker
+from raynas.tracking.uri import public_uri
+
+#: Events a batch: between two batches the position is saved.
+BATCH = 500
+
+#: How often the journal is looked at, in seconds. One request then carries what a trial measured in that time.
+POLL_SECONDS = 1.0
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+
+#: Once the search is over, a store that gives no answer for so long is left alone (seconds).
+GIVE_UP_SECONDS = 60.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``missing``: events that are not in the store; ``problem``: why, one line, or None."""
+
+    events: int
+    missing: int
+    problem: str | None
+    refused: tuple[str, ...] = ()
+    position: Position | None = None
+
+
+class Follower:
+    """State of a tracker's process.
+
+    Args:
+        folder: the search's folder.
+        tracking_uri: the store's address.
+        finish: set when no more is to come: what is there is written, and that is the end.
+        progress: called with (events written, events known).
+        give_up_seconds: how long to try a store that does not answer once ``finish`` is set, or nobody runs the search.
+        once: give up after that time in any case.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tracking_uri: str,
+        finish: Event,
+        *,
+        progress: Progress | None = None,
+        give_up_seconds: float = GIVE_UP_SECONDS,
+        once: bool = False,
+    ) -> None:
+        self.folder = folder
+        self._journal = folder / "journal.jsonl"
+        self.tracking_uri = tracking_uri
+        self.finish = finish
+        self._progress = progress
+        self._give_up_seconds = give_up_seconds
+        self._once = once
+        self._position = load_position(folder)
+        self._store: RunStore | None = None
+        self._tracker: Tracker | None = None
+        self._waiting: deque[dict[str, Any]] = deque()  # read, not handed over
+        self._offset = 0
+        self._known = 0
+        self._written = 0
+        self._over = False  # nobody ran the search once: another process may go on with it, and brings its own tracker
+
+    def follow(self) -> Outcome:
+        """Until the search is over, or ``finish`` is set, and all is written or given up."""
+        problem: str | None = None
+        try:
+            while True:
+                self._over = self._over or not search_is_running(self.folder)
+                last = self.finish.is_set() or self._over  # asked before reading: what was written by then is read now
+                self._read()
+                while self._waiting or self._unwritten():
+                    problem = self._insist(lambda: self._batch(live=self._live()))
+                    if problem is not None:
+                        return self._outcome(problem)
+                if last:
+                    problem = self._insist(lambda: self._end(live=False))
+                    if problem is not None or not self._waiting:
+                        return self._outcome(problem)
+                    continue
+                self.finish.wait(POLL_SECONDS)
+        except BaseException as error:
+            self._say(f"{type(error).__name__}: {error}")
+            raise
+
+    def catch_up(self) -> Outcome:
+        """Once, up to now; trials of a search that runs at the moment stay as running."""
+        self._read()
+        live = search_is_running(self.folder)
+        while self._waiting or self._unwritten():
+            problem = self._insist(lambda: self._batch(live))
+            if problem is not None:
+                return self._outcome(problem)
+        return self._outcome(self._insist(lambda: self._end(live)))
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def _live(self) -> bool:
+        return not self._over and not self.finish.is_set()
+
+    def _unwritten(self) -> bool:
+        return self._tracker is not None and self._tracker.unwritten
+
+    def _read(self) -> None:
+        try:
+            events, self._offset = read_from(self._journal, self._offset)
+        except JournalError:
+            if self._offset == 0 or self._journal.stat().st_size >= self._offset:
+                raise
+            self._start_over()  # a power cut took back its end
+            events, self._offset = read_from(self._journal, 0)
+        self._waiting.extend(events)
+        self._known += len(events)
+
+    def _batch(self, live: bool) -> None:
+        tracker = self._open()
+        if not tracker.unwritten:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            tracker.take(batch)
+            self._written += len(batch)
+        # Only with the last batch is it known who is under way: before that every unfinished trial might be.
+        tracker.flush(live or bool(self._waiting))
+        if self._progress is not None:
+            self._progress(self._written, self._known)
+
+    def _end(self, live: bool) -> None:
+        self._open().close(live)
+
+    def _open(self) -> Tracker:
+        if self._store is None:
+            self._store = open_store(self.tracking_uri)
+        if self._tracker is None:
+            self._tracker = Tracker(self.folder, self._store, self._position)
+        return self._tracker
+
+    def _start_over(self) -> None:
+        self._position = None
+        self._tracker = None
+        self._waiting.clear()
+        self._offset = self._known = self._written = 0
+
+    def _insist(self, do: Callable[[], None]) -> str | None:
+        """Does it, again and again while the store does not answer; what the trouble was where that is given up."""
+        wait, since = _FIRST_WAIT, time.monotonic()
+        while True:
+            try:
+                do()
+                return None
+            except StartOver:
+                self._start_over()
+                self._read()
+                return None
+            except Unreachable as error:
+                problem = f"{public_uri(self.tracking_uri)} does not answer: {error}"
+            self._say(problem)
+            self._over = self._over or not search_is_running(self.folder)
+            if (self._once or not self._live()) and time.monotonic() - since > self._give_up_seconds:
+                return problem
+            if self.finish.is_set():
+                time.sleep(min(wait, 1.0))
+            else:
+                self.finish.wait(wait)
+            wait = min(_LONGEST_WAIT, 2 * wait)
+
+    def _say(self, problem: str) -> None:
+        """Leaves word in the position's file: the search's process reads it there."""
+        position = self._tracker.position if self._tracker is not None else self._position
+        position = position or Position(self.tracking_uri)
+        replace(position, problem=problem[:1_000]).save(self.folder)
+
+    def _outcome(self, problem: str | None) -> Outcome:
+        tracker = self._tracker
+        written = 0 if tracker is None else tracker.position.seq + 1
+        refused = () if tracker is None else tuple(tracker.refused)
+        position = None if tracker is None else tracker.position
+        return Outcome(written, max(0, self._known - written), problem, refused, position)

@@ -1,0 +1,183 @@
+"""What a search's facts are called in MLflow: pure functions from the journal's records to names, tags and values.
+
+The parent run is the search, a nested run is a trial. The mapping depends on the journal alone, so that writing twice
+writes the same. MLflow's limits (``mlflow.utils.validation``, 3.17) are kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from raynas.journal.history import MeasurementRecord, TrialRecord
+
+MAX_KEY = 250
+MAX_PARAM = 6_000
+MAX_TAG = 8_000
+
+_FORBIDDEN = re.compile(r"[^\w./ :-]", re.ASCII)
+
+
+class MetricPoint(NamedTuple):
+    """One value of one metric; ``timestamp`` in milliseconds since 1970."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+def milliseconds(seconds: float) -> int:
+    """A journal's time in MLflow's unit."""
+    return round(seconds * 1_000)
+
+
+def clean_key(name: str) -> str:
+    """``name`` with what MLflow does not allow in keys replaced by ``_``, and its end cut off where it is too long."""
+    key = _FORBIDDEN.sub("_", name)
+    key = re.sub(r"/{2,}", "/", key).strip("/") or "_"
+    parts = [part if part not in {".", ".."} else "_" for part in key.split("/")]
+    return "/".join(parts)[:MAX_KEY]
+
+
+def clean_text(text: str, limit: int) -> str:
+    """``text`` as every database takes it (no NUL, no lone surrogates), cut to ``limit`` characters."""
+    text = text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def value_text(value: Any) -> str:
+    """A hole's value as a parameter: strings as they are, else JSON (``0``, ``0.0``, ``false`` stay apart)."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def params(values: Mapping[str, Any]) -> dict[str, str]:
+    """An architecture's holes as parameters, named by hole path."""
+    named: dict[str, str] = {}
+    for path, value in values.items():
+        key = unique = clean_key(path)
+        for number in range(2, len(values) + 2):  # two paths that differ in forbidden letters only
+            if unique not in named:
+                break
+            unique = f"{key[: MAX_KEY - 8]}_{number}"
+        named[unique] = clean_text(value_text(value), MAX_PARAM)
+    return named
+
+
+def spec_params(spec: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A search's settings as parameters of the parent run, nested ones with dots; open ones are left out."""
+    flat: dict[str, str] = {}
+    for name, value in spec.items():
+        if isinstance(value, Mapping):
+            flat |= spec_params(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[clean_key(f"{prefix}{name}")] = clean_text(value_text(value), MAX_PARAM)
+    return flat
+
+
+def trial_run_name(record: TrialRecord) -> str:
+    """Trial number and short form of the architecture, as in ``007 stage1.depth=3 ...``."""
+    return clean_text(f"{record.number:03d} {record.name}".strip(), MAX_KEY)
+
+
+def trial_identity(record: TrialRecord, search_id: str, search_name: str, parent_run_id: str) -> dict[str, str]:
+    """The tags that a trial's run is made with; they never change."""
+    tags = {
+        "mlflow.parentRunId": parent_run_id,
+        "mlflow.user": "raynas",
+        "mlflow.source.name": "raynas",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": _trial_note(record, search_name),
+        "raynas.kind": "trial",
+        "raynas.search": search_name,
+        "raynas.search_id": search_id,
+        "raynas.trial": str(record.number),
+        "raynas.trial_id": record.trial_id,
+        "raynas.network_id": record.network_id,
+        "raynas.strategy": record.strategy,
+        "raynas.origin": json.dumps(record.origin, ensure_ascii=False),
+    }
+    return {key: clean_text(value, MAX_TAG) for key, value in tags.items() if value}
+
+
+def trial_state(record: TrialRecord, running: bool) -> dict[str, str]:
+    """The tags of a trial that change as it goes on."""
+    state = record.state if record.terminal or running else "unfinished"
+    tags = {
+        "raynas.state": state,
+        "raynas.reason": record.reason or ("" if running else "interrupted"),
+        "raynas.attempts": str(record.attempts),
+        "raynas.steps": str(record.steps),
+        "raynas.rung": "" if record.score is None else str(record.score[0]),
+    }
+    if record.error:
+        message = f"{record.error.get('type', '')}: {record.error.get('message', '')}".strip(": ")
+        tags["raynas.error"] = clean_text(message, MAX_TAG)
+    return tags
+
+
+def trial_status(record: TrialRecord, running: bool) -> str:
+    """MLflow's status: a trial stopped early is a finished one; one that nobody trains at the moment is KILLED."""
+    if record.terminal:
+        return "FAILED" if record.state == "failed" else "FINISHED"
+    return "RUNNING" if running else "KILLED"
+
+
+def search_status(reason: str | None, live: bool) -> str:
+    """MLflow's status of the parent run, from the reason of the last session's end."""
+    if live:
+        return "RUNNING"
+    return {"trials": "FINISHED", "time": "FINISHED", "exhausted": "FINISHED", "all_failed": "FAILED"}.get(
+        reason or "", "FAILED" if reason == "error" else "KILLED"
+    )
+
+
+def search_state(status: str, reason: str | None, sessions: int) -> dict[str, str]:
+    """The tags of the parent run that change as the search goes on."""
+    states = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}
+    return {
+        "raynas.state": states.get(status, "interrupted"),
+        "raynas.reason": "" if status == "RUNNING" else reason or "interrupted",
+        "raynas.sessions": str(sessions),
+    }
+
+
+def points(measurement: MeasurementRecord) -> Iterator[MetricPoint]:
+    """A measurement's metrics, and the seconds that the step took."""
+    named: dict[str, Any] = {"seconds": measurement.seconds, **measurement.metrics}
+    for name, value in named.items():
+        if isinstance(value, (int, float)):
+            yield MetricPoint(clean_key(name), float(value), milliseconds(measurement.time), measurement.step)
+
+
+def size_points(event: Mapping[str, Any]) -> Iterator[MetricPoint]:
+    """Parameters and FLOPs of a proposed network as metrics (MLflow sorts metrics as numbers, parameters as text)."""
+    for field, name in (("params", "parameters"), ("flops", "flops")):
+        value = event.get(field)
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            yield MetricPoint(name, float(value), milliseconds(event["time"]), 0)
+
+
+def architecture_document(record: TrialRecord) -> str:
+    """The whole architecture as JSON, the artifact ``architecture.json`` of a trial."""
+    document = {
+        "trial": record.number,
+        "trial_id": record.trial_id,
+        "network_id": record.network_id,
+        "strategy": record.strategy,
+        "origin": record.origin,
+        "architecture": record.values,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _trial_note(record: TrialRecord, search_name: str) -> str:
+    kind, parents = record.origin.get("kind"), record.origin.get("parents")
+    how = f", {kind}" if kind and kind != record.strategy else ""
+    of = f" of trial {', '.join(str(parent) for parent in parents)}" if isinstance(parents, list) and parents else ""
+    values = "\n".join(f"{path}: {value_text(value)}" for path, value in record.values.items())
+    note = f"Trial {record.number} of search **{search_name}**, proposed by {record.strategy}{how}{of}."
+    return f"{note}\n\n```yaml\n{clean_text(values, MAX_TAG - 1_000)}\n```\n"

@@ -1,0 +1,299 @@
+"""The one file that talks to MLflow: experiments and runs of one search, through ``MlflowClient``.
+
+Everything here may be done twice with the same result, but for making a run: MLflow draws the run's id itself. Runs
+are therefore looked up by their tags whenever it is not certain whether one was made.
+
+MLflow is imported by ``open_store``: that takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raynas.errors import UserError
+from raynas.tracking.runs import MetricPoint
+from raynas.tracking.uri import artifact_folder, prepare_environment, public_uri, sqlite_path
+
+#: At most so many metrics, parameters or tags together in one request (MLflow's limits are 1,000 and 100).
+_METRICS, _PARAMS = 900, 100
+
+#: MLflow's words for "this will never work": trying again is of no use.
+_FINAL = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "INVALID_STATE"}
+_GONE = "RESOURCE_DOES_NOT_EXIST"
+
+
+class Unreachable(Exception):
+    """The store did not answer, or not well, this time: what was asked may have been done or not. Try again."""
+
+
+class Refused(Exception):
+    """The store says that this can never be written; going on without it is all that can be done."""
+
+
+class RunGone(Exception):
+    """The run was removed from the store for good."""
+
+
+@dataclass
+class RunHandle:
+    """A run in the store. ``status`` is what the store has, as far as this process knows."""
+
+    run_id: str
+    artifact_uri: str
+    status: str = "RUNNING"
+    trial: int | None = None  # None: the search's own run
+    trial_id: str = ""
+    deleted: bool = False  # a person put it into the bin: it is left alone
+    metrics: int = 0
+    tags: dict[str, str] = field(default_factory=dict)  # what was last written, as far as this process knows
+
+
+def open_store(tracking_uri: str) -> RunStore:
+    """The store at ``tracking_uri``; an SQLite file is made where there is none.
+
+    Raises:
+        UserError: MLflow does not know such an address.
+        Unreachable: it does not answer.
+    """
+    prepare_environment()
+    import logging
+
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    # MLflow's own log writes a line for each step of a new database, and for each value that is cut.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with _first_use(tracking_uri), _answers():
+            client = mlflow.MlflowClient(tracking_uri=tracking_uri)
+            client.search_experiments(max_results=1)
+    except (Refused, MlflowException, ImportError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"MLflow cannot use the tracking URI {public_uri(tracking_uri)!r}: {reason}") from None
+    return RunStore(client, tracking_uri)
+
+
+class RunStore:
+    """Experiments and runs of one store."""
+
+    def __init__(self, client: Any, tracking_uri: str) -> None:
+        self._client = client
+        self.tracking_uri = tracking_uri
+        self._artifacts: dict[str, Any] = {}
+
+    # -- experiment ------------------------------------------------------------------------------------------------
+
+    def experiment(self, name: str, search_id: str, tags: Mapping[str, str]) -> str:
+        """The id of the search's experiment, found by the search's id or made.
+
+        It has the search's name; where another search has taken that name (on a server that several people share, or
+        after a search was removed and begun again), the first letters of the search's id follow.
+
+        Raises:
+            UserError: the experiment was deleted in MLflow.
+        """
+        for candidate in (name, f"{name} ({search_id[:8]})"):
+            with _answers():
+                found = self._client.get_experiment_by_name(candidate)
+            if found is None:
+                folder = artifact_folder(self.tracking_uri)
+                location = None if folder is None else (folder / search_id).as_uri()
+                try:
+                    with _answers():
+                        return str(
+                            self._client.create_experiment(candidate, artifact_location=location, tags=dict(tags))
+                        )
+                except Refused:  # another process was faster
+                    with _answers():
+                        found = self._client.get_experiment_by_name(candidate)
+                    if found is None:
+                        raise
+            if found.tags.get("raynas.search_id") == search_id:
+                if found.lifecycle_stage == "deleted":
+                    raise UserError(
+                        f"experiment {candidate!r} was deleted in MLflow; restore it "
+                        f"(mlflow experiments restore --experiment-id {found.experiment_id}) or use --no-mlflow"
+                    )
+                return str(found.experiment_id)
+        raise UserError(f"experiment {name!r} of search {search_id} cannot be named in MLflow; rename the other one")
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Sets tags of the experiment."""
+        for key, value in tags.items():
+            with _answers():
+                self._client.set_experiment_tag(experiment_id, key, value)
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def runs(self, experiment_id: str, search_id: str) -> Iterator[RunHandle]:
+        """All runs of the search, those in the bin included, in no particular order."""
+        yield from self._search(experiment_id, f"tags.`raynas.search_id` = '{search_id}'")
+
+    def runs_of_trial(self, experiment_id: str, search_id: str, trial: int) -> list[RunHandle]:
+        """The runs of one trial: one at most, unless a request was done after it was given up."""
+        query = f"tags.`raynas.search_id` = '{search_id}' and tags.`raynas.trial` = '{trial}'"
+        return list(self._search(experiment_id, query))
+
+    def _search(self, experiment_id: str, query: str) -> Iterator[RunHandle]:
+        from mlflow.entities import ViewType
+
+        token: str | None = None
+        while True:
+            with _answers():
+                page = self._client.search_runs(
+                    [experiment_id], query, run_view_type=ViewType.ALL, max_results=1_000, page_token=token
+                )
+            for run in page:
+                number = run.data.tags.get("raynas.trial")
+                yield RunHandle(
+                    run_id=run.info.run_id,
+                    artifact_uri=run.info.artifact_uri,
+                    status=run.info.status,
+                    trial=None if number is None else int(number),
+                    trial_id=run.data.tags.get("raynas.trial_id", ""),
+                    deleted=run.info.lifecycle_stage == "deleted",
+                    metrics=len(run.data.metrics),
+                    tags=dict(run.data.tags),
+                )
+            token = page.token
+            if not token:
+                return
+
+    def create(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> RunHandle:
+        """Makes a run. After ``Unreachable`` it may be there or not."""
+        with _answers():
+            run = self._client.create_run(experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
+        number = tags.get("raynas.trial")
+        return RunHandle(
+            run_id=run.info.run_id,
+            artifact_uri=run.info.artifact_uri,
+            trial=None if number is None else int(number),
+            trial_id=tags.get("raynas.trial_id", ""),
+            tags=dict(tags),
+        )
+
+    def log(
+        self,
+        run: RunHandle,
+        metrics: Sequence[MetricPoint] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Writes values in as few requests as MLflow's limits allow; what is there already is left as it is."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        some_params = [Param(key, value) for key, value in (params or {}).items()]
+        new_tags = {key: value for key, value in (tags or {}).items() if run.tags.get(key) != value}
+        some_tags = [RunTag(key, value) for key, value in new_tags.items()]
+        some_metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in metrics]
+        rounds = max(-(-len(some_params) // _PARAMS), -(-len(some_metrics) // _METRICS), 1 if some_tags else 0)
+        for number in range(rounds):
+            with _answers():
+                self._client.log_batch(
+                    run.run_id,
+                    metrics=some_metrics[number * _METRICS : (number + 1) * _METRICS],
+                    params=some_params[number * _PARAMS : (number + 1) * _PARAMS],
+                    tags=some_tags if number == 0 else [],
+                )
+        run.tags |= new_tags
+
+    def set_status(self, run: RunHandle, status: str, end_ms: int | None = None) -> None:
+        """Ends a run at ``end_ms``, or sets one RUNNING again (its old end stays until it ends anew)."""
+        with _answers():
+            if status == "RUNNING":
+                self._client.update_run(run.run_id, status=status)
+            else:
+                self._client.set_terminated(run.run_id, status=status, end_time=end_ms)
+        run.status = status
+
+    def delete(self, run: RunHandle) -> None:
+        """Puts a run into the bin."""
+        with contextlib.suppress(RunGone), _answers():
+            self._client.delete_run(run.run_id)
+
+    # -- artifacts and data ----------------------------------------------------------------------------------------
+
+    def write_artifact(self, run: RunHandle, name: str, text: str) -> None:
+        """Writes a small text as an artifact of the run."""
+        with tempfile.TemporaryDirectory(prefix="raynas-") as folder:
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            self.copy_artifact(run, path)
+
+    def copy_artifact(self, run: RunHandle, path: Path) -> None:
+        """Copies a file to the run's artifacts, replacing one of the same name."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with _answers():
+            # Straight to the run's folder: MlflowClient.log_artifact asks the store for the run first, each time.
+            repository = get_artifact_repository(run.artifact_uri, self.tracking_uri)
+            repository.log_artifact(str(path))
+
+    def log_dataset(self, run: RunHandle, name: str, digest: str, facts: Mapping[str, Any]) -> None:
+        """Records the data set by MLflow's own data-set logging."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        data = Dataset(
+            name=name,
+            digest=digest,
+            source_type="local",
+            source=json.dumps({"task": facts.get("reference", name)}),
+            profile=json.dumps(dict(facts)),
+        )
+        with _answers():
+            self._client.log_inputs(run.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "search")])])
+
+
+@contextlib.contextmanager
+def _answers() -> Iterator[None]:
+    """Sorts what MLflow raises into what can be tried again, and what cannot."""
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        code = getattr(error, "error_code", "")
+        message = str(error).strip().splitlines()[0] if str(error).strip() else code
+        if code == _GONE:
+            raise RunGone(message) from error
+        if code in _FINAL or code == "RESOURCE_ALREADY_EXISTS":
+            raise Refused(message) from error
+        raise Unreachable(message) from error
+    except (requests.RequestException, OSError) as error:
+        raise Unreachable(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+    except Exception as error:
+        # SQLAlchemy's own errors (a locked or vanished database) come through unwrapped now and then.
+        if type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg")):
+            raise Unreachable(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+        raise
+
+
+@contextlib.contextmanager
+def _first_use(tracking_uri: str) -> Iterator[None]:
+    """One process after the other: two that make the tables of one new SQLite file at once would break it."""
+    database = sqlite_path(tracking_uri)
+    if database is None:
+        yield
+        return
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(database.with_name(f"{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"folder {database.parent} cannot be written ({error.strerror}); choose another --tracking-uri"
+        ) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)

@@ -1,0 +1,51 @@
+"""Which MLflow store a search goes to, and what MLflow's environment is to be.
+
+The searches of a home share one store: ``mlflow.db`` in the home, with the artifacts in ``mlartifacts`` beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+#: Set, unless a person has set them, before MLflow is imported: it shall not wait, report home or print addresses.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default of 120 with 7 retries holds a tracker up for minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the tracker has its own back-off, which knows what was being written
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # costs two requests a run
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # the UI's server then takes 0.5 GB less
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+_SQLITE = re.compile(r"sqlite:///(?P<path>[^?]+)")
+
+
+def resolve_tracking_uri(home: Path, tracking_uri: str | None = None) -> str:
+    """The store's address: the one given, else ``$MLFLOW_TRACKING_URI``, else the home's own SQLite file."""
+    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.absolute() / 'mlflow.db'}"
+
+
+def sqlite_path(tracking_uri: str) -> Path | None:
+    """The file of an SQLite store; None for every other store."""
+    found = _SQLITE.match(tracking_uri)
+    return Path(found["path"]).absolute() if found else None
+
+
+def artifact_folder(tracking_uri: str) -> Path | None:
+    """Where an SQLite store's artifacts go; None where the server decides."""
+    database = sqlite_path(tracking_uri)
+    return database.parent / "mlartifacts" if database is not None else None
+
+
+def prepare_environment() -> None:
+    """Sets what MLflow reads from the environment; call it before MLflow is imported."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def public_uri(tracking_uri: str) -> str:
+    """The address without a password, for messages."""
+    return re.sub(r"//[^/@]*@", "//***@", tracking_uri)
