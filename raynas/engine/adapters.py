@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -47,8 +48,7 @@ class ProposalQueue(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self._running.pop(trial_id)
         if error:
-            died = {"type": "WorkerDied", "message": "its worker process died each time it was started", "traceback": ""}
-            self._session.failed(number, "worker_died", died)
+            self._session.gave_up(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is the state."""
@@ -72,8 +72,31 @@ class JournallingScheduler(RungScheduler):
             return TrialScheduler.STOP
         if "paused" in report:
             return TrialScheduler.STOP
-        goes_on = self._session.measured(number, **report["measurement"])
+        if "disk_full" in report:
+            self._session.disk_full(report["disk_full"])
+            return TrialScheduler.STOP
+        goes_on = all(self._session.measured(number, **measurement) for measurement in report["measurements"])
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        super().on_trial_error(tune_controller, trial)
+        self._session.died(int(trial.config["trial"]), *_cause_of_death(trial))
+
+
+def _cause_of_death(trial: Trial) -> tuple[str, str]:
+    """Why Ray lost the trial's worker: the journal's reason, and Ray's words.
+
+    Ray leaves the error in a file. (``get_pickled_error`` does not find it yet when the scheduler is told.)
+    """
+    try:
+        with open(trial.pickled_error_file, "rb") as file:
+            error = cloudpickle.load(file)  # written by this process, an instant ago
+    except (OSError, TypeError, AttributeError, EOFError):
+        return "worker_died", "its worker process died"
+    text = str(error)
+    lost = "node" in text.lower() and ("died" in text or "dead" in text or "terminated" in text)
+    storage = "checkpoint cannot be written" in text
+    return "infrastructure" if lost or storage else "worker_died", text
 
 
 class StartCallback(Callback):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from raynas.errors import UserError
 
@@ -39,31 +41,87 @@ def prepare_environment(workers: int | None, address: str | None) -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
+@dataclass(frozen=True)
+class Slots:
+    """What each trial gets, and how many run at once."""
+
+    workers: int
+    cpus: float
+    gpus: float
+    device: str
+
+
 @contextmanager
-def cluster(workers: int | None, address: str | None) -> Iterator[int]:
-    """Ray, ready; yields the number of workers (default: all CPUs). A Ray that is running already is used and left alone.
+def cluster(
+    workers: int | None,
+    address: str | None,
+    *,
+    max_concurrent: int | None = None,
+    cpus_per_trial: float = 1,
+    gpus_per_trial: float | None = None,
+    device: str = "auto",
+) -> Iterator[Slots]:
+    """Ray, ready; yields what there is to run trials on. A Ray that is running already is used and left alone.
+
+    Args:
+        workers: trials at once (default: as many as the CPUs, and the GPUs if trials use them, have room for).
+        max_concurrent: a further limit on them.
+        gpus_per_trial: default: 1 where trials use CUDA, else 0.
+        device: ``auto`` is CUDA where the cluster has GPUs and no trial is to do without, else the CPU.
 
     Raises:
-        UserError: no cluster answers at ``address``, or it has fewer CPUs than workers.
+        UserError: no cluster answers at ``address``, no node of it has room for a trial, or it has not for all workers.
     """
     prepare_environment(workers, address)
     import ray
 
     ours = not ray.is_initialized()
     if ours:
-        _start(workers, address)
+        _start(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial)))
     try:
-        cpus = int(ray.cluster_resources().get("CPU", 0))
-        if workers is not None and workers > cpus:
-            raise UserError(f"{workers} workers were asked for, but this Ray cluster has {cpus} CPUs; lower --workers")
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers or cpus)
-        yield workers or max(1, cpus)
+        slots = _slots(workers, max_concurrent, cpus_per_trial, gpus_per_trial, device)
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.workers)
+        yield slots
     finally:
         if ours:
             ray.shutdown()
 
 
-def _start(workers: int | None, address: str | None) -> None:
+def _slots(workers: int | None, max_concurrent: int | None, cpus: float, gpus: float | None, device: str) -> Slots:
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if device == "auto":
+        there = any(node.get("GPU", 0) for node in nodes)
+        device = "cuda" if gpus or (there and gpus is None) else "cpu"
+    if gpus is None:
+        gpus = 1.0 if device == "cuda" else 0.0
+    room = sum(_fits(node, cpus, gpus) for node in nodes)
+    if room == 0:
+        have = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise UserError(
+            f"a trial is to have {cpus:g} CPUs and {gpus:g} GPUs, which no machine here has (there is: {have}); "
+            "lower --cpus-per-trial or --gpus-per-trial"
+        )
+    if workers is not None and workers > room:
+        raise UserError(
+            f"{workers} workers were asked for, but there is room for {room} trials of {cpus:g} CPUs and {gpus:g} GPUs "
+            "at once; lower --workers"
+        )
+    return Slots(min(workers or room, max_concurrent or room), cpus, gpus, device)
+
+
+def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
+    """How many trials a node has room for. A fraction of a GPU lies on one GPU: two of 0.6 need two."""
+    by_cpu = math.floor(node.get("CPU", 0) / cpus + 1e-9)
+    if not gpus:
+        return by_cpu
+    own = int(node.get("GPU", 0))
+    by_gpu = own * math.floor(1 / gpus + 1e-9) if gpus < 1 else math.floor(own / gpus + 1e-9)
+    return min(by_cpu, by_gpu)
+
+
+def _start(address: str | None, cpus: int | None) -> None:
     import ray
 
     if address is not None:
@@ -71,11 +129,13 @@ def _start(workers: int | None, address: str | None) -> None:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(f"no Ray cluster answers at {address!r}: {reason}; start one with ray start --head") from None
+            raise UserError(
+                f"no Ray cluster answers at {address!r}: {reason}; start one with ray start --head"
+            ) from None
         return
     ray.init(
         address="local",
-        num_cpus=workers or available_cpus(),
+        num_cpus=cpus or available_cpus(),
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",

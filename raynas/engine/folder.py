@@ -6,6 +6,7 @@
         spec.yaml        the resolved settings, for people
         journal.jsonl    everything that happened, the only source of truth (docs/journal.md)
         checkpoints/N/   of trial N, kept while it is unfinished
+        logs/N.log       what trial N printed
         source/          the file that a space or task of one's own came from, as it was
         lock             held by the process that runs the search
         stop             there while running trials are asked to checkpoint and end
@@ -50,6 +51,7 @@ class SearchFolder:
         self.spec = self.path / "spec.yaml"
         self.journal = self.path / "journal.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.logs = self.path / "logs"
         self.source = self.path / "source"
         self.stop = self.path / "stop"
         self.ray = self.path / "ray"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,18 +18,20 @@ from typing import Any
 
 from raynas.engine.session import Session
 
+_WATCH_SECONDS = 0.25
+#: Reasons for which the stop flag is there already.
+_CHECKPOINTING = ("interrupted", "time")
+
 
 @contextmanager
 def interruptible(session: Session, seconds: float | None) -> Iterator[None]:
-    """While inside: the first SIGINT, SIGTERM or SIGHUP, or the end of ``seconds``, ends the session gently.
+    """While inside: the first SIGINT, SIGTERM or SIGHUP, ``raynas stop``, or the end of ``seconds``, ends the session.
 
     A second signal raises KeyboardInterrupt at once.
     """
-    timer = None
-    if seconds is not None:
-        timer = threading.Timer(seconds, lambda: session.stop("time", checkpoint=True))
-        timer.daemon = True
-        timer.start()
+    left = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(session, seconds, left), name="raynas-watcher", daemon=True)
+    watcher.start()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if session.stop_reason == "interrupted":
@@ -38,12 +41,22 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[None]:
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before[number] = signal.signal(number, on_signal)
+        for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[which] = signal.signal(which, on_signal)
     try:
         yield
     finally:
-        if timer is not None:
-            timer.cancel()
+        left.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _watch(session: Session, seconds: float | None, left: threading.Event) -> None:
+    """Ends the session when its time is up, or when another process has put the stop flag there."""
+    until = None if seconds is None else time.monotonic() + seconds
+    while not left.wait(_WATCH_SECONDS):
+        if until is not None and time.monotonic() >= until:
+            session.stop("time", checkpoint=True)
+            until = None
+        elif session.stop_reason not in _CHECKPOINTING and session.folder.stop.exists():
+            session.stop("interrupted", checkpoint=True)

@@ -16,6 +16,7 @@ _STATUS = {
     "time": "finished",
     "exhausted": "finished",
     "interrupted": "interrupted",
+    "disk_full": "interrupted",
     "all_failed": "failed",
     "error": "failed",
 }
@@ -36,6 +37,7 @@ class SearchResult:
     Attributes:
         folder: where it lies.
         history: the fold of its journal, read once; make a new SearchResult to look again.
+        begun: the journal's ``search_started`` event.
         spec: the settings in force.
         objective: what is good.
     """
@@ -48,6 +50,8 @@ class SearchResult:
         self.name = folder.name
         self.folder: Path = folder.path
         self._folder = folder
+        assert history.search is not None
+        self.begun = history.search
         self.spec = current_spec(history)
         assert history.objective is not None
         self.objective: Objective = history.objective

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from raynas.engine.folder import SearchFolder
@@ -76,6 +76,7 @@ class Session:
         self.facts = 0  # events written in this session
         self._ended_here = self._failed_here = 0
         self._attempts: dict[int, int] = {}
+        self._deaths: dict[int, tuple[str, str]] = {}
         self._unfinished: deque[int] = deque()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -197,6 +198,25 @@ class Session:
         if not trial.terminal:
             self._write_end(trial, reason, error)
 
+    def died(self, number: int, reason: str, words: str) -> None:
+        """A worker was lost with the trial; Ray tries it again, or gives up and says so."""
+        self._deaths[number] = reason, words
+
+    def gave_up(self, number: int) -> None:
+        """The trial's worker was lost as often as it may be."""
+        reason, words = self._deaths.get(number, ("worker_died", "its worker process died"))
+        error = {
+            "type": "WorkerLost",
+            "message": words.strip().splitlines()[0] if words else reason,
+            "traceback": words,
+        }
+        self.failed(number, reason, error)
+
+    def disk_full(self, words: str) -> None:
+        """A checkpoint found no room: trials stay unfinished until there is some."""
+        self.message = f"{words}; make room and resume the search"
+        self.stop("disk_full")
+
     def _write_end(self, trial: TrialRecord, reason: str, error: dict[str, Any] | None = None) -> None:
         state = STATE_OF_STOP.get(reason, "failed")
         self.record(
@@ -222,7 +242,7 @@ class Session:
         what = f"{error.get('type', first.reason)}: {error.get('message', '')}".rstrip(": ")
         return f"the first {self._failed_here} trials all failed; trial {first.number} with {what}"
 
-    def _value(self, metrics: dict[str, float]) -> float:
+    def _value(self, metrics: Mapping[str, float]) -> float:
         return float(metrics.get(self.objective.metric, math.nan))
 
     def _metric_missing(self, metrics: dict[str, float]) -> dict[str, Any]:

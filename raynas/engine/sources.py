@@ -98,6 +98,7 @@ def make_space(source: Source, task: Any) -> Space:
         )
     if not space.holes():
         raise SpaceError(
-            f"search space {named!r} has no holes, so there is nothing to search; put a Choice, Int, Float or Repeat in it"
+            f"search space {named!r} has no holes, so there is nothing to search; "
+            "put a Choice, Int, Float or Repeat in it"
         )
     return space

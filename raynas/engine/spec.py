@@ -31,7 +31,8 @@ def _seconds(value: Any) -> Any:
 class SearchSpec(BaseModel):
     """The settings of a search; the keys of ``search.yaml``.
 
-    ``trials`` and ``time`` are totals over all sessions of the search, failures and trial 0 included.
+    ``trials`` and ``time`` (seconds) are totals over all sessions of the search, failures and trial 0 included.
+    ``trial_timeout`` is the limit on one step (epoch) of a trial, in seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +51,11 @@ class SearchSpec(BaseModel):
     epochs: Count | None = None
     workers: Count | None = None
     seed: Annotated[int, Field(ge=0, strict=True)] | None = None
+    max_concurrent: Count | None = None
+    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
+    gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    trial_timeout: Annotated[float, BeforeValidator(_seconds)] | None = None
     name: str | None = None
     address: str | None = None
 
@@ -98,6 +104,8 @@ def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
         return f"field {field!r} is missing; name a search space (raynas spaces lists them)"
     if kind == "greater_than_equal":
         return f"{field} {value!r} is too small; give {error['ctx']['ge']} or more"
+    if kind == "greater_than":
+        return f"{field} {value!r} is too small; give more than {error['ctx']['gt']:g}"
     if kind in {"int_type", "int_from_float", "int_parsing"}:
         return f"{field} {value!r} is not a whole number"
     if kind == "literal_error":

@@ -14,6 +14,7 @@ import shutil
 import time
 from typing import Any
 
+from raynas.engine.cluster import Slots
 from raynas.engine.session import Session
 
 #: A dead worker's trial is tried again from its checkpoint so often; then it is recorded as failed.
@@ -24,7 +25,7 @@ _FRUITLESS = 3
 _PID = re.compile(r"pid[=: ]+(\d+)", re.IGNORECASE)
 
 
-def supervise(session: Session, worker_setup: Any, workers: int, *, cpus_per_trial: float = 1) -> None:
+def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
     """Runs the session's trials to its end.
 
     Raises:
@@ -36,7 +37,7 @@ def supervise(session: Session, worker_setup: Any, workers: int, *, cpus_per_tri
     while True:
         facts = session.facts
         try:
-            _fit(session, worker_setup, workers, cpus_per_trial)
+            _fit(session, worker_setup, slots)
         except Exception as error:
             if session.fatal is not None:
                 raise session.fatal from error
@@ -55,7 +56,7 @@ def supervise(session: Session, worker_setup: Any, workers: int, *, cpus_per_tri
             return
 
 
-def _fit(session: Session, worker_setup: Any, workers: int, cpus_per_trial: float) -> None:
+def _fit(session: Session, worker_setup: Any, slots: Slots) -> None:
     from ray import tune
 
     from raynas.engine.adapters import JournallingScheduler, ProposalQueue, StartCallback
@@ -63,9 +64,9 @@ def _fit(session: Session, worker_setup: Any, workers: int, cpus_per_trial: floa
 
     trainable = tune.with_parameters(TrialRunner, worker=worker_setup)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"CPU": cpus_per_trial}),
+        tune.with_resources(trainable, {"CPU": slots.cpus, **({"GPU": slots.gpus} if slots.gpus else {})}),
         tune_config=tune.TuneConfig(
-            search_alg=ProposalQueue(session, workers),
+            search_alg=ProposalQueue(session, slots.workers),
             scheduler=JournallingScheduler(session),
             num_samples=-1,
             reuse_actors=True,

@@ -1,14 +1,16 @@
 """The one class that Ray runs on a worker: it drives an evaluator, checkpoints, and reports.
 
 Every kind of death takes one path back: ``setup`` and ``reset_config`` look for the trial's newest checkpoint in the
-search's own folder. A checkpoint is written before its measurement is reported and holds it, so a measurement that the
-driver never saw is reported again, and one that it saw is passed over there.
+search's own folder. A checkpoint is written before its measurement is reported and holds it, with all before it: what
+the driver never saw (or lost again, in a power cut) is reported again, and what it knows is passed over there.
 
-What an evaluator raises is reported, not raised: only a dead process reaches Ray's retry.
+What an evaluator raises is reported, not raised, and not tried again: it would happen again. Only what is not the
+architecture's doing reaches Ray's retry: a dead process, storage that cannot be written. A full disk stops the search.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,13 +25,17 @@ from ray import tune
 
 from raynas.engine.memory import is_out_of_memory, limit_growth
 from raynas.engine.sources import Source, make_space, make_task
+from raynas.engine.trial_log import captured
+from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
 from raynas.evaluators import checkpoint
-from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, TrialContext
+from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
 from raynas.space import Architecture, Space
 
 #: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
 _POLL_SECONDS = 0.1
 _TRACEBACK_CHARACTERS = 8_000
+#: In a checkpoint's values: the evaluation's own, and all measurements so far.
+_EVALUATION, _MEASURED = "evaluation", "measured"
 
 
 @dataclass(frozen=True)
@@ -38,21 +44,25 @@ class WorkerSetup:
 
     Attributes:
         checkpoints: the folder of all trials' checkpoints, shared by all machines.
+        logs: the folder of what each trial printed.
         stop_flag: a file that is there while trials are asked to checkpoint and end.
         max_steps: a trial's full budget.
         memory_bytes: what a trial may take (None: no limit).
+        step_timeout: seconds that a step may take (None: no limit).
     """
 
     space: Source
     task: Source
     evaluator: Evaluator | None
     checkpoints: Path
+    logs: Path
     stop_flag: Path
     seed: int
     max_steps: int
     threads: int = 1
     device: str = "cpu"
     memory_bytes: int | None = None
+    step_timeout: float | None = None
 
 
 def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
@@ -72,8 +82,13 @@ def trial_seed(seed: int, number: int) -> int:
 def failure_of(error: BaseException) -> dict[str, Any]:
     """An exception as the journal keeps it."""
     text = "".join(traceback.format_exception(error))
+    reason = "exception"
+    if isinstance(error, StepTimeout):
+        reason = "timeout"
+    elif is_out_of_memory(error):
+        reason = "out_of_memory"
     return {
-        "reason": "out_of_memory" if is_out_of_memory(error) else "exception",
+        "reason": reason,
         "error": {
             "type": type(error).__name__,
             "message": str(error),
@@ -90,14 +105,15 @@ class _Trial:
     folder: Path
     evaluation: Evaluation | None = None
     measurements: Iterator[Measurement] | None = None
-    last: Measurement | None = None
-    unreported: list[Measurement] = field(default_factory=list)
+    measured: list[dict[str, Any]] = field(default_factory=list)
+    unreported: bool = False
 
 
 class TrialRunner(tune.Trainable):
     """Runs trials one after another in one process. A result holds one JSON string, ``report``.
 
-    The report has ``measurement`` (a dict), or ``failure`` (reason and error), or ``paused`` (true).
+    The report has ``measurements`` (a list of dicts), or ``failure`` (reason and error), or ``paused`` (true), or
+    ``disk_full`` (what the system said).
     """
 
     def setup(self, config: dict[str, Any], worker: WorkerSetup | None = None) -> None:
@@ -105,6 +121,7 @@ class TrialRunner(tune.Trainable):
         self.worker = worker
         self._made: tuple[Space, Evaluator] | None = None
         self._polled, self._stop = 0.0, False
+        self._watchdog = Watchdog(worker.step_timeout)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -130,6 +147,7 @@ class TrialRunner(tune.Trainable):
 
     def _start(self) -> None:
         trial, worker = self._trial, self.worker
+        timed_out_before(trial.folder)
         if self._made is None:
             task = make_task(worker.task)
             self._made = make_space(worker.space, task), make_evaluator(worker.evaluator, task)
@@ -143,13 +161,13 @@ class TrialRunner(tune.Trainable):
         trial.evaluation = evaluator.start(space, architecture, context)
         found = checkpoint.newest(trial.folder)
         if found is not None:
-            trial.evaluation.load(found.state)
-            trial.last = found.measurement
-            if found.measurement is not None:
-                trial.unreported.append(found.measurement)
+            trial.measured = found.state.values[_MEASURED]
+            trial.unreported = bool(trial.measured)
+            trial.evaluation.load(State(found.state.tensors, found.state.values[_EVALUATION]))
         trial.measurements = trial.evaluation.measurements(self._should_stop)
 
     def _should_stop(self) -> bool:
+        self._watchdog.check()
         now = time.monotonic()
         if now - self._polled >= _POLL_SECONDS:
             self._polled, self._stop = now, self.worker.stop_flag.exists()
@@ -157,8 +175,16 @@ class TrialRunner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         try:
-            report = self._report()
+            with captured(self.worker.logs, self._trial.number), self._watchdog.over(self._trial.folder):
+                report = self._report()
+        except _StorageError as error:
+            if error.full:
+                report = {"disk_full": str(error)}
+            else:
+                raise  # not the architecture's doing: Ray tries again, maybe on another machine
         except Exception as error:
+            if "device-side assert" in str(error):
+                raise  # the process's CUDA context is broken for good
             report = {"failure": failure_of(error)}
             self._trial = _Trial(self._trial.number, self._trial.folder)  # lets go of the memory
         return {"report": json.dumps(report)}
@@ -169,19 +195,39 @@ class TrialRunner(tune.Trainable):
             self._started = True
             self._start()
         if trial.unreported:
-            return {"measurement": asdict(trial.unreported.pop())}
-        assert trial.evaluation is not None
+            trial.unreported = False
+            return {"measurements": trial.measured}
         assert trial.measurements is not None
         measurement = next(trial.measurements, None)
         if measurement is not None:
-            trial.last = measurement
-            checkpoint.save(trial.folder, measurement.step, trial.evaluation.state(), measurement)
-            return {"measurement": asdict(measurement)}
+            trial.measured.append(asdict(measurement))
+            self._save(measurement)
+            return {"measurements": trial.measured[-1:]}
         if self._should_stop():
-            done = trial.last.step if trial.last else 0
-            checkpoint.save(trial.folder, done, trial.evaluation.state(), trial.last, partial=True)
+            self._save(Measurement(**trial.measured[-1]) if trial.measured else None, partial=True)
             return {"paused": True}
         raise RuntimeError(f"the evaluator ended before its budget of {self.worker.max_steps} steps")
 
+    def _save(self, last: Measurement | None, *, partial: bool = False) -> None:
+        trial = self._trial
+        assert trial.evaluation is not None
+        state = trial.evaluation.state()
+        state = State(state.tensors, {_EVALUATION: state.values, _MEASURED: trial.measured})
+        try:
+            checkpoint.save(trial.folder, last.step if last else 0, state, last, partial=partial)
+        except OSError as error:
+            raise _StorageError(error) from error
+
     def cleanup(self) -> None:
         self._trial = _Trial(self._trial.number, self._trial.folder)
+
+
+class _StorageError(Exception):
+    """A checkpoint that could not be written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"{error.strerror}: {error.filename}")
+        self.full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+    def __reduce__(self) -> tuple[type[Exception], tuple[str]]:
+        return RuntimeError, (f"checkpoint cannot be written: {self}",)

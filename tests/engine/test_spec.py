@@ -66,7 +66,8 @@ def test_a_loss_is_minimised_unless_said_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), (45, 45), ("1.5h", 5400)]
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), (45, 45), ("1.5h", 5400)],
 )
 def test_lengths_of_time(text: str | int, seconds: float) -> None:
     assert parse_duration(text) == seconds
@@ -78,6 +79,8 @@ def test_not_lengths_of_time(text: str) -> None:
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.6, "1m00s"), (200, "3m20s"), (7_500, "2h05m"), (90_000, "1d01h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59.6, "1m00s"), (200, "3m20s"), (7_500, "2h05m"), (90_000, "1d01h")]
+)
 def test_lengths_of_time_for_people(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

@@ -1,0 +1,148 @@
+"""What a search is made of: space, task, evaluator, searcher, stopping rule; found, made and checked.
+
+Everything that a person can get wrong is found here, before a folder is made or Ray is started.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raynas.engine.folder import SearchFolder, check_name
+from raynas.engine.result import SearchResult
+from raynas.engine.sources import Source, keep_copy, make_space, make_task, source_of
+from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS
+from raynas.errors import SpaceError, SpecError
+from raynas.registry import find, is_file
+from raynas.space import Space
+from raynas.tasks.objective import Objective
+
+#: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
+_PREFLIGHT_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task."""
+
+    space_source: Source
+    task_source: Source
+    given_evaluator: Any
+    space: Space
+    evaluator: Any
+
+
+def label(what: Any, kind: str) -> str | None:
+    """How the spec names what was given: its reference, or the object's own name."""
+    if what is None or isinstance(what, str):
+        if isinstance(what, str) and is_file(what):
+            path, colon, name = what.rpartition(":")
+            return f"{Path(path).expanduser().absolute()}:{name}" if colon else what
+        return what
+    name = getattr(what, "name", None) or getattr(what, "__name__", None) or type(what).__name__
+    return f"<{name}>" if kind else None
+
+
+def find_parts(space_source: Source, task_source: Source, evaluator: Any) -> Parts:
+    """Makes the parts that the sources name (the evaluator given, or training on the task)."""
+    from raynas.engine.trainable import make_evaluator
+
+    task = make_task(task_source)
+    space = make_space(space_source, task)
+    return Parts(space_source, task_source, evaluator, space, make_evaluator(evaluator, task))
+
+
+def resumed_source(group: str, reference: str, given: Any, folder: SearchFolder) -> Source:
+    """The source of a begun search's space or task: what is handed in again, else its reference (a file: its copy)."""
+    if given is not None:
+        return source_of(group, given)
+    if reference.startswith("<"):
+        what = group.removeprefix("raynas.").removesuffix("s")
+        raise SpecError(
+            f"search {folder.name!r} was begun with the {what} object {reference}, which is not kept; "
+            f"hand it in again: raynas.resume({folder.name!r}, {what}=...)"
+        )
+    if is_file(reference):
+        return keep_copy(Source(group, reference), folder.source)
+    return source_of(group, reference)
+
+
+def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
+    """The spec with every open field filled in."""
+    spec = dict(asked)
+    objective = parts.evaluator.objective
+    if spec["metric"] is None:
+        spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
+    spec["epochs"] = spec["epochs"] or parts.evaluator.default_steps
+    spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
+    if spec["trials"] is None and spec["time"] is None:
+        spec["trials"], spec["time"] = DEFAULT_TRIALS, DEFAULT_SECONDS
+    strategy = find("raynas.strategies", spec["strategy"])
+    spec["strategy_options"] = {**strategy.options(spec["trials"]), **spec["strategy_options"]}
+    rule = make_rule(spec)
+    if len(rule.levels) > 1 or spec["grace_period"] is not None:
+        spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
+    spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
+    return spec
+
+
+def _free_name(space: str, home: Path) -> str:
+    stem = space.rpartition(":")[2].strip("<>") or "search"
+    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).lstrip("._-") or "search"
+    number = 1
+    while (home / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
+
+
+def make_searcher(spec: dict[str, Any], space: Space) -> Any:
+    """The strategy, with the options resolved at the search's start."""
+    strategy = find("raynas.strategies", spec["strategy"])
+    try:
+        return strategy(
+            space,
+            seed=spec["seed"],
+            objective=Objective(spec["metric"], spec["mode"]),
+            **spec["strategy_options"],
+        )
+    except TypeError as error:
+        raise SpecError(
+            f"strategy {spec['strategy']!r} does not take these options {spec['strategy_options']}: {error}"
+        ) from None
+
+
+def make_rule(spec: dict[str, Any]) -> Any:
+    """The scheduler's stopping rule."""
+    scheduler = find("raynas.schedulers", spec["scheduler"])
+    return scheduler(
+        spec["epochs"],
+        mode=spec["mode"],
+        grace_period=spec["grace_period"],
+        reduction_factor=spec["reduction_factor"],
+    )
+
+
+def preflight(parts: Parts) -> None:
+    """Finds what would make trials fail: shapes of a few samples, one training step of the default network."""
+    shape = getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
+    if shape is not None:
+        rng = random.Random(0)
+        parts.space.check(parts.space.default(), shape)
+        for _ in range(_PREFLIGHT_SAMPLES):
+            parts.space.check(parts.space.sample(rng), shape)
+    parts.evaluator.preflight(parts.space, parts.space.default())
+
+
+def require_same_space(result: SearchResult, space: Space) -> None:
+    """Raises SpaceError, which shows what changed, where a search was begun with another template."""
+    begun_with = result.begun["space"]
+    if begun_with["fingerprint"] == space.fingerprint:
+        return
+    changes = "; ".join(space.differences(begun_with["description"])[:5]) or "its template differs"
+    raise SpaceError(
+        f"the search space of {result.name!r} has changed since it was begun ({changes}); "
+        "restore it, or start a new search with another name"
+    )

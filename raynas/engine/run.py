@@ -1,0 +1,167 @@
+"""Beginning a search and running one session of it, under the folder's lock."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import sys
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from raynas import __version__
+from raynas.engine.cluster import Slots, available_cpus, cluster
+from raynas.engine.folder import SearchFolder
+from raynas.engine.memory import available_bytes, fair_share_bytes
+from raynas.engine.parts import Parts, make_rule, make_searcher
+from raynas.engine.result import SearchResult
+from raynas.engine.sources import keep_copy
+from raynas.engine.spec import write_spec
+from raynas.tasks.objective import Objective
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Progress | None) -> SearchResult:
+    """Writes the first fact of a new search, and runs its first session."""
+    from raynas.journal import Writer
+
+    if folder.has_begun():
+        folder.create()  # another process was faster
+    kept = replace(
+        parts,
+        space_source=keep_copy(parts.space_source, folder.source),
+        task_source=keep_copy(parts.task_source, folder.source),
+    )
+    write_spec(folder.spec, spec)
+    writer = Writer(folder.journal)
+    try:
+        event = writer.write(
+            "search_started",
+            name=folder.name,
+            search_id=uuid.uuid4().hex,
+            spec=spec,
+            seed=spec["seed"],
+            space={
+                "reference": spec["space"],
+                "fingerprint": parts.space.fingerprint,
+                "description": parts.space.description(),
+                "size": str(parts.space.size()),
+            },
+            task={"reference": spec["task"]},
+            objective={"metric": spec["metric"], "mode": spec["mode"]},
+            versions=_versions(),
+            machine=_machine(),
+        )
+    finally:
+        writer.close()
+    if progress is not None:
+        progress(event)
+    return run(folder, spec, kept, progress, changes={})
+
+
+def run(
+    folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Progress | None, *, changes: dict[str, Any]
+) -> SearchResult:
+    """One session, from its start to its end, under the folder's lock."""
+    from raynas.engine.interrupt import interruptible
+    from raynas.engine.session import Session
+    from raynas.engine.supervisor import supervise
+    from raynas.engine.trainable import WorkerSetup
+    from raynas.journal import History, Writer, read
+
+    history = History.from_events(read(folder.journal))
+    writer = Writer(folder.journal)
+    folder.stop.unlink(missing_ok=True)
+    session = Session(
+        folder,
+        number=len(history.sessions),
+        space=parts.space,
+        searcher=make_searcher(spec, parts.space),
+        rule=make_rule(spec),
+        objective=Objective(spec["metric"], spec["mode"]),
+        strategy=spec["strategy"],
+        history=history,
+        writer=writer,
+        max_steps=spec["epochs"],
+        trials=spec["trials"],
+        progress=progress,
+    )
+    seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
+    try:
+        with interruptible(session, seconds), _cluster(spec) as slots:
+            session.record(
+                "session_started",
+                session=session.number,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                limits={"trials": spec["trials"], "seconds": spec["time"]},
+                workers=slots.workers,
+                changes=changes,
+                versions=_versions(),
+            )
+            write_spec(folder.spec, spec)
+            session.replay()
+            setup = WorkerSetup(
+                space=parts.space_source,
+                task=parts.task_source,
+                evaluator=parts.given_evaluator,
+                checkpoints=folder.checkpoints,
+                logs=folder.logs,
+                stop_flag=folder.stop,
+                seed=spec["seed"],
+                max_steps=spec["epochs"],
+                threads=max(1, int(slots.cpus)),
+                device=slots.device,
+                memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
+                step_timeout=spec["trial_timeout"],
+            )
+            _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
+    finally:
+        writer.close()
+        folder.stop.unlink(missing_ok=True)
+    return SearchResult(folder, history)
+
+
+def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:
+    wanted = ("max_concurrent", "cpus_per_trial", "gpus_per_trial", "device")
+    return cluster(spec["workers"], spec["address"], **{key: spec[key] for key in wanted})
+
+
+def _supervise_to_the_end(session: Any, run: Callable[[], None]) -> None:
+    """Runs the trials, and writes the session's end whatever that is."""
+    try:
+        run()
+    except KeyboardInterrupt:
+        session.end("interrupted")
+        raise
+    except BaseException as error:
+        if session.fatal is None:
+            session.end("error", f"{type(error).__name__}: {error}"[:2_000])
+        raise
+    session.end(session.stop_reason or "trials", session.message)
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"raynas": __version__, "python": platform.python_version()}
+    for package in ("ray", "torch", "optuna"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "cpus": available_cpus(),
+        "memory_bytes": available_bytes(),
+        "gpus": torch.cuda.device_count() if torch is not None else 0,
+    }
