@@ -30,7 +30,7 @@ FLOORS = {
     "simulate": 6,
     "report": 6,
     "export": 6,
-    "tracking": 6,
+    "tracking": 5,
     "cli": 7,
     "__main__": 8,
 }
