@@ -7,13 +7,15 @@ made, and before Ray is started.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas.engine.cluster import prepare_environment
-from raynas.engine.folder import FolderLock, SearchFolder, home_folder, names
+from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
 from raynas.engine.parts import (
+    Parts,
     find_parts,
     label,
     make_searcher,
@@ -22,110 +24,94 @@ from raynas.engine.parts import (
     resolve,
     resumed_source,
 )
+from raynas.engine.plan import Plan, make_plan
 from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
-from raynas.engine.spec import read_spec
+from raynas.engine.spec import Settings, read_spec
+from raynas.errors import SearchFolderError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 
 def search(
     space: Any = None,
     *,
-    config: str | os.PathLike[str] | None = None,
     task: Any = None,
-    strategy: str | None = None,
-    strategy_options: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    seed: int | None = None,
-    trials: int | None = None,
-    seconds: float | str | None = None,
-    epochs: int | None = None,
-    workers: int | None = None,
-    max_concurrent: int | None = None,
-    cpus_per_trial: float | None = None,
-    gpus_per_trial: float | None = None,
-    device: str | None = None,
-    trial_timeout: float | str | None = None,
-    scheduler: str | None = None,
-    grace_period: int | None = None,
-    reduction_factor: int | None = None,
-    metric: str | None = None,
-    mode: str | None = None,
-    address: str | None = None,
-    home: str | os.PathLike[str] | None = None,
     evaluator: Any = None,
+    config: str | os.PathLike[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    **settings: Unpack[Settings],
 ) -> SearchResult:
     """Runs a new search to its end, or until it is interrupted.
 
     Args:
         space: an entry point's name, ``path/file.py:name``, a ``Space``, or a function of the task that returns one.
-        config: a YAML file with the same fields; what is given here overrides it.
         task: an entry point's name, ``path/file.py:name``, or a ``Task``.
-        strategy: the searcher; ``strategy_options`` are its own settings.
-        name: the search's folder in ``home``; default: the space's name and a number.
-        trials: limit on trials over all sessions, failures and trial 0 included.
-        seconds: limit on time over all sessions ("5m" is understood too). With neither, both have defaults.
-        epochs: a trial's full budget.
-        workers: trials at once; default: as many as the machine has room for. ``max_concurrent`` limits them further.
-        cpus_per_trial, gpus_per_trial: what each trial gets (fractions of a GPU are shared, not isolated).
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        trial_timeout: limit on one step (epoch) of a trial, in seconds ("5m" is understood too).
-        scheduler: ``asha`` or ``none``.
-        metric: what is measured as good, with ``mode`` ``min`` or ``max``; default: the task's.
-        address: of a running Ray cluster that shares ``home``; default: a private Ray on this machine.
-        home: the folder of all searches; default: ``$RAYNAS_HOME`` or ``./raynas-runs``.
         evaluator: an ``Evaluator``; default: training on the task.
-        progress: called with every journal event.
+        config: a YAML file with space, task and settings; what is given here overrides it.
+        home: the folder of all searches; default: ``$RAYNAS_HOME`` or ``./raynas-runs``.
+        progress: called with every journal event (docs/journal.md).
+        **settings: see ``Settings``.
 
     Returns:
         What was found. A KeyboardInterrupt comes only after a second interruption.
 
     Raises:
-        UserError: the settings cannot be run; nothing was written.
+        UserError: the search cannot be run so; nothing was written.
     """
-    overrides = {
-        "space": label(space, "space"),
-        "task": label(task, "task"),
-        "strategy": strategy,
-        "strategy_options": dict(strategy_options) if strategy_options else None,
-        "name": name,
-        "seed": seed,
-        "trials": trials,
-        "time": seconds,
-        "epochs": epochs,
-        "workers": workers,
-        "max_concurrent": max_concurrent,
-        "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial,
-        "device": device,
-        "trial_timeout": trial_timeout,
-        "scheduler": scheduler,
-        "grace_period": grace_period,
-        "reduction_factor": reduction_factor,
-        "metric": metric,
-        "mode": mode,
-        "address": address,
-    }
-    asked = read_spec(Path(config) if config is not None else None, overrides).model_dump()
-    home_path = home_folder(home)
+    home = home_folder(home)
+    spec, parts = _prepare(space, task, evaluator, config, home, settings)
+    folder = SearchFolder(home, spec["name"])
+    folder.create()
+    with FolderLock(folder):
+        return begin(folder, spec, parts, progress)
+
+
+def plan(
+    space: Any = None,
+    *,
+    task: Any = None,
+    evaluator: Any = None,
+    config: str | os.PathLike[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
+    **settings: Unpack[Settings],
+) -> Plan:
+    """What ``search`` with the same arguments would do, after measuring one epoch here; nothing is written.
+
+    Raises:
+        UserError: as ``search``.
+    """
+    spec, parts = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    return make_plan(spec, parts)
+
+
+def _prepare(
+    space: Any,
+    task: Any,
+    evaluator: Any,
+    config: str | os.PathLike[str] | None,
+    home: Path,
+    settings: Mapping[str, Any],
+) -> tuple[dict[str, Any], Parts]:
+    """The resolved spec and the parts of a new search, checked; nothing is written."""
+    given = {key: value for key, value in settings.items() if key != "seconds"}
+    given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
+    asked = read_spec(Path(config) if config is not None else None, given).model_dump()
     if asked["name"]:
-        folder = SearchFolder(home_path, asked["name"])
-        if folder.has_begun():
-            folder.create()  # says how to go on with it
+        SearchFolder(home, asked["name"]).require_free()
     prepare_environment(asked["workers"], asked["address"])
     parts = find_parts(
         source_of("raynas.spaces", asked["space"] if space is None else space),
         source_of("raynas.tasks", asked["task"] if task is None else task),
         evaluator,
     )
-    spec = resolve(asked, parts, home_path)
+    spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
     preflight(parts)
-    folder = SearchFolder(home_path, spec["name"])
-    folder.create()
-    with FolderLock(folder):
-        return begin(folder, spec, parts, progress)
+    return spec, parts
 
 
 def resume(
@@ -173,6 +159,22 @@ def resume(
         make_searcher(spec, parts.space)
         preflight(parts)
         return run(folder, spec, parts, progress, changes=changes)
+
+
+def stop(name: str, home: str | os.PathLike[str] | None = None) -> SearchResult:
+    """Asks the process that runs a search to checkpoint its trials and end, and waits until it has.
+
+    Raises:
+        SearchFolderError: there is no such search, or nobody runs it.
+    """
+    folder = SearchFolder(home_folder(home), name)
+    folder.require()
+    if not is_locked(folder):
+        raise SearchFolderError(f"search {name!r} is not running; there is nothing to stop (raynas status {name})")
+    folder.stop.write_text("asked by another process\n")
+    while is_locked(folder):
+        time.sleep(0.1)
+    return SearchResult(folder)
 
 
 def load(name: str, home: str | os.PathLike[str] | None = None) -> SearchResult:

@@ -75,17 +75,21 @@ class SearchFolder:
         Raises:
             SearchFolderError: it holds a search already, or it cannot be written.
         """
-        if self.has_begun():
-            raise SearchFolderError(
-                f"search {self.name!r} exists in {self.path.parent}; go on with it: raynas resume {self.name} "
-                "(or choose another --name)"
-            )
+        self.require_free()
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SearchFolderError(
                 f"folder {self.path} cannot be written ({error.strerror}); set RAYNAS_HOME to a folder that can"
             ) from error
+
+    def require_free(self) -> None:
+        """Raises SearchFolderError where the folder holds a search already."""
+        if self.has_begun():
+            raise SearchFolderError(
+                f"search {self.name!r} exists in {self.path.parent}; go on with it: raynas resume {self.name} "
+                "(or choose another --name)"
+            )
 
     def require(self) -> None:
         """Raises SearchFolderError, with the nearest name, where there is no such search."""

@@ -35,15 +35,14 @@ class Parts:
     evaluator: Any
 
 
-def label(what: Any, kind: str) -> str | None:
-    """How the spec names what was given: its reference, or the object's own name."""
+def label(what: Any) -> str | None:
+    """How the spec names what was given: its reference (files by their absolute path), or ``<the object's name>``."""
+    if isinstance(what, str) and is_file(what):
+        path, colon, name = what.rpartition(":")
+        return f"{Path(path).expanduser().absolute()}:{name}" if colon else what
     if what is None or isinstance(what, str):
-        if isinstance(what, str) and is_file(what):
-            path, colon, name = what.rpartition(":")
-            return f"{Path(path).expanduser().absolute()}:{name}" if colon else what
         return what
-    name = getattr(what, "name", None) or getattr(what, "__name__", None) or type(what).__name__
-    return f"<{name}>" if kind else None
+    return f"<{getattr(what, 'name', None) or getattr(what, '__name__', None) or type(what).__name__}>"
 
 
 def find_parts(space_source: Source, task_source: Source, evaluator: Any) -> Parts:
@@ -125,9 +124,14 @@ def make_rule(spec: dict[str, Any]) -> Any:
     )
 
 
+def input_shape(parts: Parts) -> tuple[int, ...] | None:
+    """The shape of one sample, where the evaluator trains on a task."""
+    return getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
+
+
 def preflight(parts: Parts) -> None:
     """Finds what would make trials fail: shapes of a few samples, one training step of the default network."""
-    shape = getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
+    shape = input_shape(parts)
     if shape is not None:
         rng = random.Random(0)
         parts.space.check(parts.space.default(), shape)

@@ -17,10 +17,12 @@ from raynas import __version__
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
-from raynas.engine.parts import Parts, make_rule, make_searcher
+from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
+from raynas.errors import SpaceError
+from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
@@ -30,8 +32,7 @@ def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Pr
     """Writes the first fact of a new search, and runs its first session."""
     from raynas.journal import Writer
 
-    if folder.has_begun():
-        folder.create()  # another process was faster
+    folder.require_free()  # another process may have been faster
     kept = replace(
         parts,
         space_source=keep_copy(parts.space_source, folder.source),
@@ -89,6 +90,7 @@ def run(
         writer=writer,
         max_steps=spec["epochs"],
         trials=spec["trials"],
+        cost=_cost_of(parts),
         progress=progress,
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
@@ -146,6 +148,24 @@ def _supervise_to_the_end(session: Any, run: Callable[[], None]) -> None:
     session.end(session.stop_reason or "trials", session.message)
 
 
+def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
+    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in."""
+    shape = input_shape(parts)
+
+    def cost(architecture: Architecture) -> dict[str, int]:
+        if shape is None:
+            return {}
+        from raynas import costs
+
+        try:
+            total = costs.cost(parts.space.network(architecture), shape)
+        except SpaceError:  # cannot be built: the trial will fail with the reason
+            return {}
+        return {"params": total.params, "flops": total.flops}
+
+    return cost
+
+
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"raynas": __version__, "python": platform.python_version()}
     for package in ("ray", "torch", "optuna"):
@@ -163,5 +183,5 @@ def _machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpus": available_cpus(),
         "memory_bytes": available_bytes(),
-        "gpus": torch.cuda.device_count() if torch is not None else 0,
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())] if torch else [],
     }

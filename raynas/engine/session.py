@@ -17,7 +17,7 @@ from raynas.engine.folder import SearchFolder
 from raynas.journal import History, TrialRecord, Writer
 from raynas.journal.events import STATE_OF_STOP
 from raynas.schedulers.rungs import Decision, StoppingRule
-from raynas.space import Space
+from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
 
 #: So many failures in a row, and nothing else, end a session: the mistake is not the architectures'.
@@ -39,6 +39,7 @@ class Session:
         number: 0 for the first session of the search.
         max_steps: a trial's full budget.
         trials: the limit on trials of the whole search (None: no limit).
+        cost: what is known of an architecture before it is trained (``params``, ``flops``).
         progress: called with every event after it was written.
     """
 
@@ -56,6 +57,7 @@ class Session:
         writer: Writer,
         max_steps: int,
         trials: int | None,
+        cost: Callable[[Architecture], Mapping[str, int]],
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -69,6 +71,7 @@ class Session:
         self.writer = writer
         self.max_steps = max_steps
         self.trials = trials
+        self._cost = cost
         self._progress = progress
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
         self.message = ""
@@ -150,6 +153,7 @@ class Session:
             strategy=strategy,
             origin=origin,
             session=self.number,
+            **self._cost(architecture),
         )
         return self.history.trials[number]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -64,6 +64,48 @@ class SearchSpec(BaseModel):
         if self.metric is not None and self.mode is None:
             object.__setattr__(self, "mode", "min" if self.metric.endswith("loss") else "max")
         return self
+
+
+class Settings(TypedDict, total=False):
+    """The keywords of ``raynas.search``: those of ``SearchSpec``, with the same names (``seconds``: its ``time``)."""
+
+    strategy: str | None
+    """The searcher: an entry point's name, or ``path/file.py:name``."""
+    strategy_options: Mapping[str, Any] | None
+    """The strategy's own settings."""
+    name: str | None
+    """The search's folder in ``home``; default: the space's name and a number."""
+    seed: int | None
+    """Makes the search repeatable; default: drawn, and kept."""
+    trials: int | None
+    """Limit on trials over all sessions, failures and trial 0 included."""
+    seconds: float | str | None
+    """Limit on time over all sessions ("5m" is understood too). With neither limit, both have defaults."""
+    epochs: int | None
+    """A trial's full budget; default: the task's."""
+    workers: int | None
+    """Trials at once; default: as many as the machine has room for."""
+    max_concurrent: int | None
+    """A further limit on them."""
+    cpus_per_trial: float | None
+    gpus_per_trial: float | None
+    """What each trial gets; fractions of a GPU are shared, not isolated."""
+    device: str | None
+    """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    trial_timeout: float | str | None
+    """Limit on one step (epoch) of a trial, in seconds ("5m" is understood too)."""
+    scheduler: str | None
+    """``asha`` or ``none``."""
+    grace_period: int | None
+    """Steps that every trial gets."""
+    reduction_factor: int | None
+    """One trial in so many goes on past a rung."""
+    metric: str | None
+    """What is measured as good; default: the task's."""
+    mode: str | None
+    """``min`` or ``max``."""
+    address: str | None
+    """Of a running Ray cluster that shares ``home``; default: a private Ray on this machine."""
 
 
 def make_spec(values: Mapping[str, Any], *, origin: str = "", lines: Mapping[str, int] | None = None) -> SearchSpec:

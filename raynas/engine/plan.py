@@ -1,0 +1,98 @@
+"""What a search would do, and how long it would take here: for ``raynas search --dry-run``."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from raynas.engine.cluster import available_cpus
+from raynas.engine.parts import Parts, make_rule
+from raynas.evaluators.evaluator import TrialContext
+from raynas.schedulers.rungs import StoppingRule
+from raynas.space import Architecture
+
+#: One step of the default and of this many random samples is measured.
+_SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The search that was described.
+
+    Attributes:
+        spec: the resolved settings.
+        size: fillings of the space (``inf`` with a real-valued hole).
+        sample: a random architecture.
+        step_seconds: one step (epoch) on one worker, measured: median of the default's and of random samples'.
+        steps_per_trial: expected with the scheduler, if rungs pass one trial in ``reduction_factor``.
+        trials, seconds: what the limits leave, whichever is reached first.
+        limit: which that is: ``trials``, ``time`` or ``size``.
+    """
+
+    spec: dict[str, Any]
+    size: float
+    sample: Architecture
+    sample_text: str
+    step_seconds: float
+    steps_per_trial: float
+    workers: int
+    trials: int | None
+    seconds: float | None
+    limit: str
+
+
+def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
+    """Measures a step, and reckons."""
+    rng = random.Random(spec["seed"])
+    samples = [parts.space.sample(rng) for _ in range(_SAMPLES)]
+    step_seconds = statistics.median(_step_seconds(parts, spec, each) for each in (parts.space.default(), *samples))
+    workers = spec["workers"] or max(1, int(available_cpus() / spec["cpus_per_trial"]))
+    workers = min(workers, spec["max_concurrent"] or workers)
+    steps = expected_steps(make_rule(spec))
+    per_trial = max(1e-9, steps * step_seconds / workers)
+    limits = {"trials": spec["trials"], "time": None, "size": None}
+    if spec["time"] is not None:
+        limits["time"] = max(1, int(spec["time"] / per_trial))
+    size = parts.space.size()
+    if size != float("inf"):
+        limits["size"] = int(size)
+    known = {key: value for key, value in limits.items() if value is not None}
+    limit = min(known, key=known.__getitem__) if known else "none"
+    trials = known.get(limit)
+    return Plan(
+        spec=spec,
+        size=size,
+        sample=samples[0],
+        sample_text=parts.space.pretty(samples[0]),
+        step_seconds=step_seconds,
+        steps_per_trial=steps,
+        workers=workers,
+        trials=trials,
+        seconds=None if trials is None else trials * per_trial,
+        limit=limit,
+    )
+
+
+def expected_steps(rule: StoppingRule) -> float:
+    """Steps of a mean trial where each rung lets one in ``reduction_factor`` pass.
+
+    Example:
+        >>> from raynas.schedulers.rungs import Rungs
+        >>> expected_steps(Rungs(9, grace_period=1, reduction_factor=3))
+        2.333333333333333
+    """
+    steps, alive, before = 0.0, 1.0, 0
+    for level in rule.levels:
+        steps += alive * (level - before)
+        alive, before = alive / rule.reduction_factor, level
+    return steps
+
+
+def _step_seconds(parts: Parts, spec: dict[str, Any], architecture: Architecture) -> float:
+    context = TrialContext(0, spec["seed"], spec["epochs"])
+    begun = time.perf_counter()
+    measurement = next(iter(parts.evaluator.start(parts.space, architecture, context).measurements()))
+    return measurement.seconds or time.perf_counter() - begun
