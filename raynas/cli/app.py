@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from raynas import __version__
-from raynas.cli import read, run, spaces
+from raynas.cli import read, run, simulate, spaces
 from raynas.errors import UserError
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command("list")(read.list_searches)
 app.command("best")(read.best)
 app.command("spaces")(spaces.spaces)
 app.command("describe")(spaces.describe)
+app.command("simulate")(simulate.simulate)
 
 
 def call(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,241 @@
+"""``raynas simulate``: strategies compared in virtual time over a table of measured architectures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raynas.cli.options import whole
+from raynas.cli.read import Json
+from raynas.errors import SpecError
+
+if TYPE_CHECKING:
+    from raynas.simulate import Table, TableSpace
+
+DATA, STOPPING, FAULTS, OUTPUT = "The table", "Early stopping", "What goes wrong", "What comes out"
+
+
+def _text(metavar: str, help: str, panel: str | None = None) -> Any:
+    return typer.Option(metavar=metavar, help=help, rich_help_panel=panel)
+
+
+def _count(name: str, least: int, help: str, panel: str | None = None) -> Any:
+    return typer.Option(parser=whole(name, least), metavar="N", help=help, rich_help_panel=panel)
+
+
+def simulate(
+    metric: Annotated[
+        str | None, _text("COLUMN", "What is searched for: a column, or arithmetic as 'last(valid_accuracy)'.")
+    ] = None,
+    strategy: Annotated[
+        list[str] | None, _text("STRATEGY", "A strategy, or path/to/file.py:name; may be given several times.")
+    ] = None,
+    table: Annotated[
+        Path | None, _text("FILE", "Measured architectures: Parquet or CSV; docs/simulate.md.", DATA)
+    ] = None,
+    space: Annotated[
+        str | None, _text("SPACE", "The space whose architectures the rows are: a name, or path/to/file.py:name.", DATA)
+    ] = None,
+    holes: Annotated[
+        str | None,
+        _text("6x5|A,B,…", "Without a space: six holes of five values as digits, or the names of hole columns.", DATA),
+    ] = None,
+    from_search: Annotated[
+        str | None, _text("NAME", "A search's journal as the table: what another strategy would have done.", DATA)
+    ] = None,
+    mode: Annotated[
+        str | None, _text("min|max", "Whether the metric is to be small or large (default: min for a loss).")
+    ] = None,
+    trials: Annotated[int | None, _count("--trials", 1, "Trials a run.")] = None,
+    budget_seconds: Annotated[
+        float | None, _text("S", "Virtual seconds a run; what ends later does not count.")
+    ] = None,
+    workers: Annotated[str, _text("N,…", "Virtual workers; one number, or several with commas.")] = "1",
+    seeds: Annotated[int, _count("--seeds", 1, "Runs of each strategy.")] = 20,
+    seed: Annotated[int, _count("--seed", 0, "The first run's seed; the others count from it.")] = 0,
+    set_option: Annotated[
+        list[str] | None, typer.Option("--set", metavar="STRATEGY.OPTION=VALUE", help="A strategy's own setting.")
+    ] = None,
+    cost: Annotated[
+        str | None,
+        _text("COLUMNS", "Seconds a step, as arithmetic (default: the column 'seconds', or 1).", DATA),
+    ] = None,
+    report: Annotated[str | None, _text("COLUMN,…", "Further columns to follow at the best trial.", DATA)] = None,
+    scheduler: Annotated[
+        list[str] | None, _text("SCHEDULER", "asha or none (default); may be given several times.", STOPPING)
+    ] = None,
+    grace_period: Annotated[int | None, _count("--grace-period", 1, "Steps that every trial gets.", STOPPING)] = None,
+    reduction_factor: Annotated[
+        int | None, _count("--reduction-factor", 2, "One trial in N goes on past a rung.", STOPPING)
+    ] = None,
+    noise: Annotated[float, _text("SD", "Standard deviation added to a trial's metric.", FAULTS)] = 0.0,
+    failures: Annotated[float, _text("SHARE", "Share of trials that fail.", FAULTS)] = 0.0,
+    stragglers: Annotated[float, _text("SHARE", "Share of trials that are slow.", FAULTS)] = 0.0,
+    straggler_factor: Annotated[float, _text("X", "How many times as long those take.", FAULTS)] = 5.0,
+    node_loss_seconds: Annotated[float | None, _text("S", "Mean virtual time to a node's loss.", FAULTS)] = None,
+    workers_per_node: Annotated[int, _count("--workers-per-node", 1, "Workers lost with a node.", FAULTS)] = 1,
+    recovery_seconds: Annotated[float, _text("S", "Until a lost node's workers are back.", FAULTS)] = 0.0,
+    startup_seconds: Annotated[float, _text("S", "From taking up a trial to its first step.", FAULTS)] = 0.0,
+    proposal_seconds: Annotated[
+        str | None, _text("S|real", "What a proposal takes, one after the other; real: what it takes here.", FAULTS)
+    ] = None,
+    at: Annotated[str | None, _text("N,…", "At which numbers of evaluations to look.", OUTPUT)] = None,
+    at_seconds: Annotated[str | None, _text("S,…", "At which virtual times to look.", OUTPUT)] = None,
+    within: Annotated[float, _text("X", "How near to the table's best counts as reached.", OUTPUT)] = 0.0,
+    out: Annotated[Path | None, _text("FILE", "Write all trajectories as Parquet.", OUTPUT)] = None,
+    plot: Annotated[Path | None, _text("FILE", "Draw them (.png, .svg, .pdf); needs raynas[plot].", OUTPUT)] = None,
+    processes: Annotated[int | None, _count("--processes", 1, "Processes (default: one a core).")] = None,
+    json: Json = False,
+) -> None:
+    """Compare strategies in virtual time, over a table of measured architectures instead of training.
+
+    Examples:
+
+      raynas simulate --space nasbench201 --table nasbench201.parquet --metric test_accuracy --strategy evolution --strategy random --trials 150 --seeds 200 --workers 1,16
+
+      raynas simulate --holes 6x5 --table curves.parquet --metric valid_accuracy --scheduler asha --strategy evolution --trials 100 --workers 16
+
+      raynas simulate --from-search first --strategy random --trials 30
+    """
+    from raynas.simulate import Faults
+    from raynas.simulate.experiment import Experiment, document
+    from raynas.simulate.trajectories import write
+
+    measured, rows, metric, mode = _measured(table, space, holes, from_search, metric, mode)
+    if mode not in ("min", "max"):
+        raise SpecError(f"--mode {mode!r} is not known; give min or max")
+    experiment = Experiment(
+        strategies=tuple(strategy or ()),
+        metric=metric,
+        mode=mode,  # type: ignore[arg-type]
+        schedulers=tuple(scheduler or ("none",)),
+        workers=_numbers("--workers", workers),
+        trials=trials,
+        seconds=budget_seconds,
+        seeds=tuple(range(seed, seed + seeds)),
+        report=tuple(name.strip() for name in report.split(",")) if report else (),
+        cost=cost,
+        options=_options(set_option or []),
+        grace_period=grace_period,
+        reduction_factor=reduction_factor,
+        faults=Faults(
+            noise=noise,
+            failures=failures,
+            stragglers=stragglers,
+            straggler_factor=straggler_factor,
+            node_loss_seconds=node_loss_seconds,
+            workers_per_node=workers_per_node,
+            recovery_seconds=recovery_seconds,
+            startup_seconds=startup_seconds,
+        ),
+        proposal_seconds=_proposal(proposal_seconds),
+        processes=processes,
+    )
+    evaluations = _numbers("--at", at) if at else ()
+    points = _figures("--at-seconds", at_seconds) if at_seconds else ()
+    found = experiment.run(measured, rows, tell=_tell if sys.stderr.isatty() else None)
+    made = document(experiment, found, measured, rows, evaluations=evaluations, points=points, within=within)
+    if out is not None:
+        write(found, out)
+    if plot is not None:
+        from raynas.simulate.plot import plot as draw
+
+        draw(found, plot)
+    if json:
+        from raynas.cli import documents
+
+        print(documents.dumps(made))
+    else:
+        from raynas.cli import simulated
+
+        simulated.print_comparison(made, out, plot)
+
+
+def _tell(strategy: str, workers: int) -> None:
+    print(f"simulating {strategy} on {workers} worker{'s' if workers > 1 else ''} …", file=sys.stderr)
+
+
+def _measured(
+    table: Path | None,
+    space: str | None,
+    holes: str | None,
+    from_search: str | None,
+    metric: str | None,
+    mode: str | None,
+) -> tuple[Table, TableSpace, str, str]:
+    """The table, its rows' space, the metric and its direction."""
+    from raynas.simulate import read_table, space_of_table
+
+    if (table is None) == (from_search is None):
+        raise SpecError("say what is looked up: --table FILE, or --from-search NAME (one of them)")
+    if from_search is not None:
+        return _searched(from_search, space, metric, mode)
+    assert table is not None
+    if metric is None:
+        raise SpecError("say what is searched for: --metric COLUMN (or arithmetic over columns)")
+    measured = read_table(table)
+    measured.evaluate(metric)  # a wrong name is told before the ids are computed
+    return measured, space_of_table(measured, space, holes=holes), metric, mode or _usual_mode(metric)
+
+
+def _searched(name: str, space: str | None, metric: str | None, mode: str | None) -> tuple[Table, TableSpace, str, str]:
+    """A search's journal as a table, over the search's own space."""
+    from raynas.engine import api, sources
+    from raynas.simulate import named_space, space_of_table, table_of_history
+
+    result = api.load(name)
+    objective = result.objective
+    trials = list(result.history.trials.values())
+    metrics = dict.fromkeys(key for trial in trials for measured in trial.measurements for key in measured.metrics)
+    measured = table_of_history(trials, metrics, f"search {name!r}")
+    if space is not None:
+        template, _ = named_space(space)
+    else:
+        task = sources.make_task(sources.source_of("raynas.tasks", result.spec["task"]))
+        template = sources.make_space(sources.source_of("raynas.spaces", result.spec["space"]), task)
+    if metric is None:
+        metric, mode = objective.metric, mode or objective.mode
+    return measured, space_of_table(measured, template), metric, mode or _usual_mode(metric)
+
+
+def _usual_mode(metric: str) -> str:
+    return "min" if metric.endswith("loss") else "max"
+
+
+def _figures(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise SpecError(f"{option} {text!r} is no list of numbers; give them with commas, as 10,100") from None
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    return tuple(whole(option, 1)(word.strip()) for word in text.split(","))
+
+
+def _proposal(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if text == "real":
+        return -1.0
+    (seconds,) = _figures("--proposal-seconds", text)[:1]
+    if seconds < 0:
+        raise SpecError(f"--proposal-seconds {text!r} is below 0; give 0 or more, or 'real'")
+    return seconds
+
+
+def _options(words: list[str]) -> dict[str, dict[str, Any]]:
+    """``evolution.population=30`` as ``{"evolution": {"population": 30}}``; a value is YAML."""
+    import yaml
+
+    options: dict[str, dict[str, Any]] = {}
+    for word in words:
+        where, equals, value = word.partition("=")
+        strategy, dot, name = where.rpartition(".")
+        if not equals or not dot:
+            raise SpecError(f"--set {word!r} is not STRATEGY.OPTION=VALUE, as evolution.population=30")
+        options.setdefault(strategy, {})[name] = yaml.safe_load(value)
+    return options
