@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raynas.engine.api import SearchResult
+    from raynas.engine.plan import Plan
+    from raynas.journal import TrialRecord
     from raynas.space import Architecture, Space
 
 
@@ -39,6 +41,46 @@ def best(result: SearchResult, count: int) -> dict[str, Any]:
         "objective": {"metric": objective.metric, "mode": objective.mode},
         "default": None if result.default is None else trial_summary(result.default, objective),
         "best": [trial_summary(record, objective) for record in result.best_trials(count)],
+    }
+
+
+def trial(result: SearchResult, record: TrialRecord, log: int) -> dict[str, Any]:
+    """``raynas show --json``."""
+    from raynas.engine.result import trial_summary
+
+    return {
+        **trial_summary(record, result.objective),
+        "strategy": record.strategy,
+        "origin": dict(record.origin),
+        "attempts": record.attempts,
+        "error": None if record.error is None else dict(record.error),
+        "curve": [
+            {
+                "step": measured.step,
+                "metrics": dict(measured.metrics),
+                "seconds": measured.seconds,
+                "rung": measured.rung,
+                "decision": measured.decision,
+                "stop_reason": measured.stop_reason,
+            }
+            for measured in record.measurements
+        ],
+        "log": result.log_tail(record.number, log),
+    }
+
+
+def plan(plan: Plan) -> dict[str, Any]:
+    """``raynas search --dry-run --json``."""
+    return {
+        "spec": plan.spec,
+        "size": "inf" if plan.size == math.inf else str(plan.size),
+        "sample": plan.sample.to_json(),
+        "workers": plan.workers,
+        "step_seconds": plan.step_seconds,
+        "steps_per_trial": plan.steps_per_trial,
+        "trials": plan.trials,
+        "seconds": plan.seconds,
+        "limit": plan.limit,
     }
 
 

@@ -23,6 +23,22 @@ def whole(option: str, least: int) -> Callable[[str], int]:
     return parse
 
 
+def amount(option: str, *, zero: bool) -> Callable[[str], float]:
+    """A parser of numbers above zero (from zero with ``zero``), for the option of that name."""
+    least = "0 or more" if zero else "more than 0"
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise SpecError(f"{option} {text!r} is not a number; give {least}") from None
+        if not 0 <= number < float("inf") or (number == 0 and not zero):
+            raise SpecError(f"{option} {text} cannot be; give {least}")
+        return number
+
+    return parse
+
+
 def time_limit(text: str) -> float:
     """The seconds of ``--time`` (``90``, ``5m``, ``1h30m``)."""
     try:

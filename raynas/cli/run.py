@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raynas.cli.options import time_limit, whole
+from raynas.cli.options import amount, time_limit, whole
 from raynas.errors import SpecError
 
 if TYPE_CHECKING:
@@ -126,7 +126,53 @@ def search(
         typer.Option(metavar="min|max", help="Whether that metric is to be small or large.", rich_help_panel=OBJECTIVE),
     ] = None,
     workers: Workers = None,
+    max_concurrent: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--max-concurrent", 1),
+            metavar="N",
+            help="A further limit on trials at the same time.",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    cpus_per_trial: Annotated[
+        float | None,
+        typer.Option(
+            parser=amount("--cpus-per-trial", zero=False),
+            metavar="N",
+            help="CPUs, and threads, of a trial (default: 1).",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(
+            parser=amount("--gpus-per-trial", zero=True),
+            metavar="N",
+            help="GPUs of a trial, also 0.5 (default: 1 where trials use CUDA).",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|cpu|cuda|mps", help="What trials train on (default: auto).", rich_help_panel=MACHINES
+        ),
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=time_limit,
+            metavar="DURATION",
+            help="Limit on one epoch of a trial; a trial that takes longer has failed.",
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
     address: Address = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, measure one epoch, say what would be done; do nothing.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON (docs/json.md).")] = False,
 ) -> None:
     """Search a space for the architecture that does best.
 
@@ -141,6 +187,8 @@ def search(
       raynas search --config search.yaml --name first --seed 1
 
       raynas search my_space.py:cells --epochs 5
+
+      raynas search resnet --time 1h --dry-run
     """
     if space is None and config is None:
         raise SpecError("say what to search: raynas search SPACE (raynas spaces lists them), or --config FILE")
@@ -158,6 +206,11 @@ def search(
         "seconds": time,
         "epochs": epochs,
         "workers": workers,
+        "max_concurrent": max_concurrent,
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": gpus_per_trial,
+        "device": device,
+        "trial_timeout": trial_timeout,
         "scheduler": scheduler,
         "grace_period": grace_period,
         "reduction_factor": reduction_factor,
@@ -165,6 +218,16 @@ def search(
         "mode": mode,
         "address": address,
     }
+    if json and not dry_run:
+        raise SpecError("--json goes with --dry-run; of a search itself: raynas status NAME --json")
+    if dry_run:
+        from raynas.cli.documents import dumps
+        from raynas.cli.documents import plan as plan_document
+        from raynas.cli.tables import print_plan
+
+        planned = api.plan(space, **_given(settings))
+        print(dumps(plan_document(planned))) if json else print_plan(planned)
+        return
     result = api.search(space, **_given(settings), progress=ProgressLines())
     print_outcome(result)
     _exit(result)
@@ -205,6 +268,21 @@ def resume(
     _exit(result)
 
 
+def stop(name: Annotated[str, typer.Argument(metavar="NAME", help="A search that is running.")]) -> None:
+    """Stop a search that runs elsewhere, as Ctrl-C there would: its trials checkpoint first.
+
+    Example:
+
+      raynas stop first
+    """
+    from raynas.cli.tables import print_status
+    from raynas.engine import api
+
+    if api.load(name).status == "running":
+        print(f"asking {name} to stop; its trials checkpoint first", flush=True)
+    print_status(api.stop(name))
+
+
 def _given(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that a person gave; what was not said is the file's, or the default."""
     return {key: value for key, value in settings.items() if value is not None}
@@ -212,6 +290,6 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _exit(result: SearchResult) -> None:
     """Ends the command with the exit code that fits how the session ended."""
-    code = {"interrupted": 130, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
+    code = {"interrupted": 130, "disk_full": 1, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
     if code:
         raise typer.Exit(code)

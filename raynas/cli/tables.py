@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from raynas.cli.progress import shown, standing
 from raynas.durations import format_duration
 
 if TYPE_CHECKING:
+    from raynas.engine.plan import Plan
     from raynas.engine.result import SearchResult
     from raynas.journal import TrialRecord
 
@@ -23,6 +25,7 @@ REASONS = {
     "time": "its time is used up",
     "exhausted": "every architecture of the space was tried",
     "interrupted": "interrupted",
+    "disk_full": "the disk is full",
     "all_failed": "its first trials all failed",
     "error": "an error ended it",
 }
@@ -73,6 +76,31 @@ def print_outcome(result: SearchResult) -> None:
         _line(console, f"         {_go_on(result)}")
     else:
         _line(console, f"next:    {_go_on(result)}")
+
+
+def print_plan(plan: Plan) -> None:
+    """What a search would do (``--dry-run``)."""
+    console, spec = _console(), plan.spec
+    _line(console, f"raynas search {spec['space']} would do this (nothing was written, Ray was not started)")
+    for key, value in spec.items():
+        if value is not None and value != {}:
+            _line(console, f"  {key:<18} {value}")
+    console.print()
+    size = "infinitely many" if plan.size == math.inf else size_words(str(plan.size))
+    _line(console, f"architectures: {size}; one of them:")
+    for line in plan.sample_text.splitlines():
+        _line(console, f"  {line}")
+    console.print()
+    steps = f"{plan.steps_per_trial:.1f} of {spec['epochs']} epochs"
+    _line(
+        console, f"one epoch takes about {plan.step_seconds:.2f} s here; a trial has about {steps} before it is stopped"
+    )
+    if plan.trials is None or plan.seconds is None:
+        _line(console, "there is no limit on trials or time: it would run until it is stopped")
+        return
+    by = {"trials": "the limit on trials", "time": "the limit on time", "size": "the size of the space"}[plan.limit]
+    at_once = f"{plan.workers} trials at the same time" if plan.workers > 1 else "one trial at a time"
+    _line(console, f"with {at_once}: about {plan.trials} trials in {format_duration(plan.seconds)} ({by} ends it)")
 
 
 def print_status(result: SearchResult) -> None:

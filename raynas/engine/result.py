@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raynas.engine.folder import SearchFolder, is_locked
+from raynas.engine.trial_log import log_path, tail
 from raynas.journal import History, TrialRecord, read
 from raynas.tasks.objective import Objective
 
@@ -97,6 +98,14 @@ class SearchResult:
     def saved_share(self) -> float:
         """The share of training that early stopping saved, in [0, 1]."""
         return self.history.training_saved(self.max_steps)
+
+    def log_file(self, number: int) -> Path:
+        """Where what trial ``number`` printed is kept (the file is not there where it printed nothing)."""
+        return log_path(self._folder.logs, number)
+
+    def log_tail(self, number: int, lines: int = 20) -> list[str]:
+        """The last lines of what trial ``number`` printed."""
+        return tail(self._folder.logs, number, lines) if lines else []
 
     def summary(self) -> dict[str, Any]:
         """The search in plain JSON: the keys of ``raynas status --json`` (docs/json.md)."""

@@ -1,0 +1,88 @@
+"""``raynas show NAME TRIAL``: one trial, with all that is known of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raynas.cli.options import whole
+from raynas.cli.read import Json, Name
+from raynas.errors import SearchFolderError
+
+if TYPE_CHECKING:
+    from raynas.engine.result import SearchResult
+    from raynas.journal import TrialRecord
+
+
+def show(
+    name: Name,
+    trial: Annotated[int, typer.Argument(parser=whole("TRIAL", 0), metavar="TRIAL", help="A trial's number.")],
+    log: Annotated[
+        int, typer.Option(parser=whole("--log", 0), metavar="N", help="Lines of the trial's own output.")
+    ] = 20,
+    json: Json = False,
+) -> None:
+    """Show one trial: its architecture, its curve, why it ended, its error, its output.
+
+    Examples:
+
+      raynas show first 7
+
+      raynas show first 7 --log 200
+    """
+    from raynas.cli import documents
+    from raynas.engine import api
+
+    result = api.load(name)
+    record = result.history.trials.get(trial)
+    if record is None:
+        there = len(result.history.trials)
+        known = f"its trials are 0 to {there - 1}" if there else "it has none yet"
+        raise SearchFolderError(f"search {name!r} has no trial {trial}; {known} (raynas status {name})")
+    if json:
+        print(documents.dumps(documents.trial(result, record, log)))
+    else:
+        _print(result, record, log)
+
+
+def _print(result: SearchResult, record: TrialRecord, log: int) -> None:
+    from raynas.cli.tables import brief, shown
+    from raynas.durations import format_duration
+
+    print(f"trial {record.number} of {result.name}: {record.name}")
+    print(f"  state      {record.state}" + (f", {record.reason}" if record.reason else ""))
+    print(f"  proposed   by {record.strategy}{_origin(record)}")
+    print(f"  ids        trial {record.trial_id}, network {record.network_id}")
+    print(f"  training   {record.steps} of {result.max_steps} steps in {format_duration(record.seconds)}", end="")
+    print(f", {record.attempts} attempts" if record.attempts > 1 else "")
+    print("  architecture")
+    width = max(map(len, record.values), default=0)
+    for path, value in record.values.items():
+        print(f"    {path:<{width}}  {brief(value)}")
+    if record.measurements:
+        metrics = sorted(record.measurements[-1].metrics)
+        print("  curve")
+        print("    " + "".join(f"{head:>{max(12, len(head) + 2)}}" for head in ("step", *metrics, "decision")))
+        for measured in record.measurements:
+            cells = [str(measured.step), *(shown(measured.metrics.get(metric)) for metric in metrics)]
+            heads = ("step", *metrics)
+            row = "".join(f"{cell:>{max(12, len(head) + 2)}}" for cell, head in zip(cells, heads, strict=True))
+            print(f"    {row}{measured.decision:>12}" + (f" ({measured.stop_reason})" if measured.stop_reason else ""))
+    if record.error:
+        print(f"  error      {record.error.get('type')}: {record.error.get('message')}")
+        for line in str(record.error.get("traceback") or "").splitlines():
+            print(f"    {line}")
+    printed = result.log_tail(record.number, log)
+    if printed:
+        print(f"  output, its last {len(printed)} lines ({result.log_file(record.number)})")
+        for line in printed:
+            print(f"    {line}")
+
+
+def _origin(record: TrialRecord) -> str:
+    kind, parents = record.origin.get("kind"), record.origin.get("parents")
+    words = f" ({kind}" if kind and kind != record.strategy else ""
+    if parents:
+        words += f"{' ' if words else ' ('}of trial{'s' if len(parents) > 1 else ''} {', '.join(map(str, parents))}"
+    return f"{words})" if words else ""
