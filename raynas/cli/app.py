@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from raynas import __version__
-from raynas.cli import read, run, simulate, spaces
+from raynas.cli import read, run, show, simulate, spaces
 from raynas.errors import UserError
 
 app = typer.Typer(
@@ -43,9 +43,11 @@ def _raynas(
 
 app.command("search")(run.search)
 app.command("resume")(run.resume)
+app.command("stop")(run.stop)
 app.command("status")(read.status)
 app.command("list")(read.list_searches)
 app.command("best")(read.best)
+app.command("show")(show.show)
 app.command("spaces")(spaces.spaces)
 app.command("describe")(spaces.describe)
 app.command("simulate")(simulate.simulate)
