@@ -32,9 +32,6 @@ from raynas.tasks.objective import Objective
 #: seen before one more hole changes in each (a crowded neighbourhood).
 _ASKS, _CROWDED = 10, 10
 
-# Its warning that "group" may change its interface: the version is bounded in pyproject.toml, and the tests would tell.
-warnings.filterwarnings("ignore", message="Argument ``group``", category=optuna.exceptions.ExperimentalWarning)
-
 
 class TPESearcher(ArchitectureSearcher):
     """TPE over the whole template: operations, depths, widths and recipe alike, along the active path only.
@@ -118,13 +115,15 @@ class TPESearcher(ArchitectureSearcher):
     def _study(self, history: History, number: int) -> optuna.Study:
         """A study that knows the window of the history and nothing else, with the generator of this trial."""
         assert history.objective is not None
-        sampler = optuna.samplers.TPESampler(
-            n_startup_trials=0,  # counted here, over the whole history
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            seed=self.rng(number, "tpe").getrandbits(32),
-        )
+        with warnings.catch_warnings():  # "group" may change its interface: hence the bound in pyproject.toml
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = optuna.samplers.TPESampler(
+                n_startup_trials=0,  # counted here, over the whole history
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                seed=self.rng(number, "tpe").getrandbits(32),
+            )
         storage = optuna.storages.InMemoryStorage()
         direction = optuna.study.StudyDirection.MAXIMIZE
         if history.objective.mode == "min":
