@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 from raynas.errors import UserError
 from raynas.tracking.locks import tracker_lock
@@ -25,11 +25,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="the search's folder")
     parser.add_argument("--tracking-uri", help="default: $MLFLOW_TRACKING_URI, else mlflow.db beside the folder")
     parser.add_argument("--once", action="store_true", help="write what is there, and end")
+    parser.add_argument("--until-end-of-input", action="store_true", help="finish at the end of standard input")
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
     finish = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: finish.set())
+    if options.until_end_of_input:
+        Thread(target=_wait_for_end_of_input, args=(finish,), daemon=True).start()
     with contextlib.suppress(OSError):
         os.nice(_NICENESS)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,6 +46,12 @@ def main() -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _wait_for_end_of_input(finish: Event) -> None:
+    while os.read(sys.stdin.fileno(), 1_024):
+        pass
+    finish.set()
 
 
 def _follow(folder: Path, tracking_uri: str, finish: Event) -> int:

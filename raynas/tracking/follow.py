@@ -129,8 +129,17 @@ class Follower:
                 raise
             self._start_over()  # a power cut took back its end
             events, self._offset = read_from(self._journal, 0)
+        if self._known == 0 and not self._fits(events):
+            self._position = None
         self._waiting.extend(events)
         self._known += len(events)
+
+    def _fits(self, events: list[dict[str, Any]]) -> bool:
+        """Whether the position is of this journal, all of whose events are given."""
+        position = self._position
+        if position is None or position.seq < 0:
+            return True
+        return position.seq < len(events) and events[position.seq]["time"] == position.time
 
     def _batch(self, live: bool) -> None:
         tracker = self._open()

@@ -23,6 +23,8 @@ class Position:
         tracking_uri: the store that it is about.
         search_id: the search that it is about.
         seq: all events up to this one are in MLflow; -1: none.
+        time: that event's time. A power cut can take back the end of a journal, and ``seq`` then comes to be another
+            event's.
         experiment_id: the search's experiment, once known.
         parent_run_id: the search's own run, once known.
         closed: everything is written, and no run was left as running.
@@ -32,6 +34,7 @@ class Position:
     tracking_uri: str
     search_id: str = ""
     seq: int = -1
+    time: float = 0.0
     experiment_id: str | None = None
     parent_run_id: str | None = None
     closed: bool = False

@@ -1,7 +1,8 @@
 """The tracker as a process of its own: started beside a search, asked to finish, one at a time for each search.
 
 It is a process and not a thread, since a thread would fight the driver for the interpreter; in a session of its own,
-so that Ctrl-C in the search's terminal does not cut it off. It ends by itself when nobody runs the search any more.
+so that Ctrl-C in the search's terminal does not cut it off. The search's process holds the writing end of its standard
+input: when that is closed, by ``finish`` or by a death, the tracker writes what is left and ends.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class TrackerProcess:
         Returns:
             One line that says what is not in MLflow, and what to do; "" if all is.
         """
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # a signal could come before the new process is ready for it
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_seconds)
         position = load_position(self.folder)
@@ -69,12 +70,12 @@ def start(folder: Path, *, tracking_uri: str | None = None) -> TrackerProcess:
         tracking_uri: the MLflow store; default ``$MLFLOW_TRACKING_URI``, else the SQLite file in the searches' home.
     """
     folder = folder.absolute()
-    command = [sys.executable, "-m", "raynas.tracking", str(folder)]
+    command = [sys.executable, "-m", "raynas.tracking", str(folder), "--until-end-of-input"]
     if tracking_uri is not None:
         command += ["--tracking-uri", tracking_uri]
     with (folder / _LOG).open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, close_fds=True
         )
     return TrackerProcess(folder, process)
 

@@ -54,6 +54,7 @@ class Tracker:
         self.position = position if fits and position is not None else Position(store.tracking_uri)
         self._changes = Changes()
         self._history = self._changes.history
+        self._last_time = 0.0
         self._experiment_id = ""
         self._parent: RunHandle | None = None
         self._runs: dict[int, RunHandle] = {}
@@ -78,6 +79,7 @@ class Tracker:
             if event["event"] == "search_started" and self.position.search_id != event["search_id"]:
                 self.position = Position(self.store.tracking_uri, search_id=event["search_id"])
             self._changes.take(event, written=event["seq"] <= self.position.seq)
+            self._last_time = event["time"]
 
     def flush(self, live: bool) -> None:
         """Writes what was taken and is not written yet.
@@ -129,6 +131,7 @@ class Tracker:
             tracking_uri=self.store.tracking_uri,
             search_id=self._search["search_id"],
             seq=self._history.last_seq,
+            time=self._last_time,
             experiment_id=self._experiment_id,
             parent_run_id=None if self._parent is None else self._parent.run_id,
             closed=closed,

@@ -1,0 +1,162 @@
+"""The tracker's process beside a search: it follows, ends by itself, says what is missing, and is never waited for."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from tracking_support import JournalMaker, all_runs, compare, search_lock, trial_runs
+
+from raynas.errors import UserError
+from raynas.tracking import start, sync
+from raynas.tracking.position import load_position
+from raynas.tracking.ui import find_experiment
+
+PATIENCE_SECONDS = 120.0
+
+
+def until(true, what: str) -> None:
+    """Waits for it; the limit is for hangs alone."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < end, f"never came: {what}"
+        time.sleep(0.1)
+
+
+def closed(folder: Path) -> bool:
+    position = load_position(folder)
+    return position is not None and position.closed
+
+
+def gone(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def dead_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_it_follows_a_search_and_finishes_with_it(home: Path, uri: str):
+    maker = JournalMaker(home / "live")
+    with search_lock(maker.folder):
+        tracker = start(maker.folder)
+        maker.begin()
+        trial = maker.propose()
+        maker.start(trial)
+        maker.measure(trial, 1)
+        until(lambda: trial in trial_runs(uri, "live"), "the run of a trial under way")
+        assert trial_runs(uri, "live")[trial].info.status == "RUNNING"
+        maker.run(trial, first_step=2)
+        maker.end()
+        assert tracker.finish(PATIENCE_SECONDS) == ""
+    compare(uri, maker.folder)
+
+
+def test_the_search_is_killed_and_resumed(home: Path, uri: str):
+    maker = JournalMaker(home / "dies", seed=4)
+    with search_lock(maker.folder):
+        first = start(maker.folder)
+        maker.begin()
+        trial = maker.propose()
+        maker.start(trial)
+        maker.measure(trial, 1)
+        until(lambda: trial in trial_runs(uri, "dies"), "the run of a trial under way")
+        assert {run.info.status for run in all_runs(uri, "dies")} == {"RUNNING"}
+    # The lock is gone, the pipe is not: as after a death that left a child of the search behind.
+    until(lambda: gone(first.pid), "the end of a tracker whose search is dead")
+    assert {run.info.status for run in all_runs(uri, "dies")} == {"KILLED"}
+    with search_lock(maker.folder):
+        second = start(maker.folder)
+        maker.begin()
+        maker.start(trial, attempt=1)
+        maker.run(trial, first_step=2)
+        maker.end()
+        assert second.finish(PATIENCE_SECONDS) == ""
+    compare(uri, maker.folder)
+
+
+def test_a_second_tracker_takes_over(home: Path, uri: str):
+    maker = JournalMaker(home / "two")
+    with search_lock(maker.folder):
+        maker.begin()
+        first = start(maker.folder)
+        until(lambda: load_position(maker.folder) is not None, "a first position")
+        with pytest.raises(UserError, match="is being written to MLflow by process"):
+            sync(maker.folder)
+        second = start(maker.folder)
+        until(lambda: gone(first.pid), "the end of the first tracker")
+        maker.run(maker.propose())
+        maker.end()
+        assert second.finish(PATIENCE_SECONDS) == ""
+    compare(uri, maker.folder)
+
+
+def test_a_dead_server_is_not_waited_for(home: Path, uri: str):
+    maker = JournalMaker(home / "dead")
+    address = dead_address()
+    with search_lock(maker.folder):
+        tracker = start(maker.folder, tracking_uri=address)
+        maker.begin()
+        maker.run(maker.propose())
+        maker.end()
+        until(lambda: (load_position(maker.folder) or None) is not None, "word of the trouble")
+        line = tracker.finish(0.5)
+        tracker.kill()
+    assert "are not in MLflow yet" in line
+    assert f"{address} does not answer" in line
+    assert "raynas sync dead" in line
+    sync(maker.folder)  # into the home's own store instead
+    compare(uri, maker.folder)
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_it(home: Path, uri: str):
+    maker = JournalMaker(home / "group")
+    with search_lock(maker.folder):
+        tracker = start(maker.folder)
+        assert os.getpgid(tracker.pid) != os.getpgid(0)
+        maker.begin()
+        maker.end("interrupted")
+        assert tracker.finish(PATIENCE_SECONDS) == ""
+    assert [run.info.status for run in all_runs(uri, "group")] == ["KILLED"]
+
+
+def test_kill_and_go_on(home: Path, uri: str):
+    maker = JournalMaker(home / "killed", seed=8)
+    with search_lock(maker.folder):
+        tracker = start(maker.folder)
+        maker.begin()
+        maker.run(maker.propose())
+        tracker.kill()
+        maker.run(maker.propose())
+        maker.end()
+    sync(maker.folder)
+    compare(uri, maker.folder)
+
+
+def test_where_a_search_can_be_seen(home: Path, uri: str):
+    maker = JournalMaker(home / "seen").whole(1)
+    with pytest.raises(UserError, match="not in MLflow yet; write it there: raynas sync seen"):
+        find_experiment(home, "seen")
+    report = sync(maker.folder)
+    assert find_experiment(home, "seen") == (uri, report.experiment_id)
+    assert find_experiment(home, None) == (uri, None)
+
+
+def test_finishing_at_once_writes_what_is_there(home: Path, uri: str):
+    maker = JournalMaker(home / "told")
+    maker.begin()
+    with search_lock(maker.folder):
+        for _ in range(5):
+            maker.run(maker.propose())
+        maker.end()
+        assert start(maker.folder).finish(PATIENCE_SECONDS) == ""
+    assert closed(maker.folder)
+    compare(uri, maker.folder)
