@@ -28,7 +28,7 @@ from raynas.engine.plan import Plan, make_plan
 from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
-from raynas.engine.spec import Settings, read_spec
+from raynas.engine.spec import Settings, completed, read_spec
 from raynas.errors import SearchFolderError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _prepare(
     )
     spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
-    preflight(parts)
+    preflight(parts, spec)
     return spec, parts
 
 
@@ -146,7 +146,7 @@ def resume(
         changes = read_spec(
             None, {"space": "-", "trials": trials, "time": seconds, "workers": workers, "address": address}
         ).model_dump(include={"trials", "time", "workers", "address"}, exclude_none=True)
-        spec = {**result.spec, **changes}
+        spec = {**completed(result.spec), **changes}
         prepare_environment(spec["workers"], spec["address"])
         parts = find_parts(
             resumed_source("raynas.spaces", spec["space"], space, folder),
@@ -157,7 +157,7 @@ def resume(
         if _nothing_left(result, spec):
             return result
         make_searcher(spec, parts.space)
-        preflight(parts)
+        preflight(parts, spec)
         return run(folder, spec, parts, progress, changes=changes)
 
 

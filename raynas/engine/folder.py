@@ -5,7 +5,7 @@
     $RAYNAS_HOME/NAME/
         spec.yaml        the resolved settings, for people
         journal.jsonl    everything that happened, the only source of truth (docs/journal.md)
-        checkpoints/N/   of trial N, kept while it is unfinished
+        checkpoints/N/   of trial N, kept while it is unfinished, and of the best ones
         logs/N.log       what trial N printed
         source/          the file that a space or task of one's own came from, as it was
         lock             held by the process that runs the search

@@ -5,6 +5,7 @@ Everything that a person can get wrong is found here, before a folder is made or
 
 from __future__ import annotations
 
+import difflib
 import random
 import secrets
 from dataclasses import dataclass
@@ -129,15 +130,23 @@ def input_shape(parts: Parts) -> tuple[int, ...] | None:
     return getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
 
 
-def preflight(parts: Parts) -> None:
-    """Finds what would make trials fail: shapes of a few samples, one training step of the default network."""
+def preflight(parts: Parts, spec: dict[str, Any]) -> None:
+    """Finds what would make trials fail: shapes of a few samples, one training step of the default, the metric's name.
+
+    Raises:
+        UserError: that.
+    """
     shape = input_shape(parts)
     if shape is not None:
         rng = random.Random(0)
         parts.space.check(parts.space.default(), shape)
         for _ in range(_PREFLIGHT_SAMPLES):
             parts.space.check(parts.space.sample(rng), shape)
-    parts.evaluator.preflight(parts.space, parts.space.default())
+    metrics = parts.evaluator.preflight(parts.space, parts.space.default())
+    if metrics and spec["metric"] not in metrics:
+        near = difflib.get_close_matches(spec["metric"], metrics, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SpecError(f"metric {spec['metric']!r} is not measured; {hint}there are: {', '.join(sorted(metrics))}")
 
 
 def require_same_space(result: SearchResult, space: Space) -> None:

@@ -90,6 +90,7 @@ def run(
         writer=writer,
         max_steps=spec["epochs"],
         trials=spec["trials"],
+        keep_best=spec["keep_best"],
         cost=_cost_of(parts),
         progress=progress,
     )

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from raynas.engine.folder import SearchFolder
 from raynas.journal import History, TrialRecord, Writer
 from raynas.journal.events import STATE_OF_STOP
+from raynas.journal.history import LOWEST
 from raynas.schedulers.rungs import Decision, StoppingRule
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
@@ -39,6 +40,7 @@ class Session:
         number: 0 for the first session of the search.
         max_steps: a trial's full budget.
         trials: the limit on trials of the whole search (None: no limit).
+        keep_best: of so many ended trials the last checkpoint, with the weights, is kept.
         cost: what is known of an architecture before it is trained (``params``, ``flops``).
         progress: called with every event after it was written.
     """
@@ -57,6 +59,7 @@ class Session:
         writer: Writer,
         max_steps: int,
         trials: int | None,
+        keep_best: int,
         cost: Callable[[Architecture], Mapping[str, int]],
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
@@ -71,6 +74,8 @@ class Session:
         self.writer = writer
         self.max_steps = max_steps
         self.trials = trials
+        self.keep_best = keep_best
+        self._kept: list[int] = []
         self._cost = cost
         self._progress = progress
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
@@ -110,7 +115,7 @@ class Session:
                 if not trial.end_written:
                     assert trial.reason is not None
                     self._write_end(trial, trial.reason)
-                self.folder.remove_checkpoints(trial.number)
+                self._tidy(trial)
         self.searcher.update(self.history)
         self.queue_unfinished()
 
@@ -232,13 +237,22 @@ class Session:
             steps=trial.steps,
             seconds=trial.seconds,
         )
-        self.folder.remove_checkpoints(trial.number)
+        self._tidy(trial)
         self._ended_here += 1
         self._failed_here += state == "failed"
         enough = min(ALL_FAILED, self.trials or ALL_FAILED)
         if self._failed_here == self._ended_here >= enough and len(self.history.ended) == self._failed_here:
             self.message = self._first_error()
             self.stop("all_failed")
+
+    def _tidy(self, trial: TrialRecord) -> None:
+        """Keeps the weights of the best ended trials, and removes what any other has left."""
+        ranked = sorted({*self._kept, trial.number}, key=lambda number: (self.history.key(number), -number))
+        lowest = [number for number in ranked if self.history.key(number) <= LOWEST]
+        kept = ranked[len(lowest) :][-self.keep_best :] if self.keep_best else []
+        for number in set(ranked) - set(kept):
+            self.folder.remove_checkpoints(number)
+        self._kept = kept
 
     def _first_error(self) -> str:
         first = self.history.trials[self.history.ended[0]]

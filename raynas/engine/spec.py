@@ -56,6 +56,7 @@ class SearchSpec(BaseModel):
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     trial_timeout: Annotated[float, BeforeValidator(_seconds)] | None = None
+    keep_best: Annotated[int, Field(ge=0, strict=True)] = 3
     name: str | None = None
     address: str | None = None
 
@@ -94,6 +95,8 @@ class Settings(TypedDict, total=False):
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
     trial_timeout: float | str | None
     """Limit on one step (epoch) of a trial, in seconds ("5m" is understood too)."""
+    keep_best: int | None
+    """Of so many of the best trials the weights are kept (default: 3)."""
     scheduler: str | None
     """``asha`` or ``none``."""
     grace_period: int | None
@@ -153,6 +156,12 @@ def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"{field} {value!r} is none of {error['ctx']['expected']}"
     return f"{field} {value!r}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def completed(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved spec with the defaults of the fields that the release which wrote it did not have yet."""
+    known = {name: field.get_default(call_default_factory=True) for name, field in SearchSpec.model_fields.items()}
+    return {**known, **spec}
 
 
 def read_spec_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:

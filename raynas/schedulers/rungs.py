@@ -47,11 +47,12 @@ class Decision:
 def defaults(max_steps: int) -> tuple[int, int]:
     """Grace period and reduction factor for a budget of ``max_steps`` steps a trial.
 
-    The factor is 3 (Li et al. use 3 and 4). The grace period is a ninth of the budget, rounded up, so that there are at
-    most two rungs before the full budget, and none close to it: 27 steps give rungs at 3, 9, 27; 10 give 2, 6, 10;
-    100 give 12, 36, 100; 3 give 1, 3.
+    The factor is 3 (Li et al. use 3 and 4). The grace period is a ninth of a budget of 18 steps or more, and a third of a
+    shorter one, rounded up: after one epoch or two of nine, networks are ranked by how fast they begin. 27 steps give
+    rungs at 3, 9, 27; 9 give 3, 9; 100 give 12, 36, 100; 3 give 1, 3.
     """
-    return max(1, -(-max_steps // 9)), 3
+    parts = 9 if max_steps >= 18 else 3
+    return max(1, -(-max_steps // parts)), 3
 
 
 class StoppingRule(ABC):
