@@ -13,7 +13,7 @@ from raynas.errors import SpecError
 if TYPE_CHECKING:
     from raynas.engine.api import SearchResult
 
-BUDGET, STOPPING, OBJECTIVE, MACHINES = "Budget", "Early stopping", "Objective", "Machines"
+BUDGET, STOPPING, OBJECTIVE, MACHINES, RECORDS = "Budget", "Early stopping", "Objective", "Machines", "Records"
 
 Trials = Annotated[
     int | None,
@@ -169,6 +169,32 @@ def search(
         ),
     ] = None,
     address: Address = None,
+    keep_best: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--keep-best", 0),
+            metavar="N",
+            help="Of how many of the best trials the weights are kept (default: 3).",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
+    mlflow: Annotated[
+        bool | None,
+        typer.Option(
+            "--mlflow/--no-mlflow",
+            help="Write the search to MLflow as it goes.",
+            show_default="--mlflow",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="MLflow's store (default: $MLFLOW_TRACKING_URI, else $RAYNAS_HOME/mlflow.db).",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, measure one epoch, say what would be done; do nothing.")
     ] = False,
@@ -211,6 +237,9 @@ def search(
         "gpus_per_trial": gpus_per_trial,
         "device": device,
         "trial_timeout": trial_timeout,
+        "keep_best": keep_best,
+        "mlflow": mlflow,
+        "tracking_uri": tracking_uri,
         "scheduler": scheduler,
         "grace_period": grace_period,
         "reduction_factor": reduction_factor,

@@ -76,6 +76,8 @@ def print_outcome(result: SearchResult) -> None:
         _line(console, f"         {_go_on(result)}")
     else:
         _line(console, f"next:    {_go_on(result)}")
+    if result.tracking_message:
+        _line(console, f"MLflow:  {result.tracking_message}")
 
 
 def print_plan(plan: Plan) -> None:

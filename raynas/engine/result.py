@@ -39,16 +39,18 @@ class SearchResult:
         folder: where it lies.
         history: the fold of its journal, read once; make a new SearchResult to look again.
         begun: the journal's ``search_started`` event.
+        tracking_message: what was not in MLflow when the search ended, in one line ("" where all was).
         spec: the settings in force.
         objective: what is good.
     """
 
-    def __init__(self, folder: SearchFolder, history: History | None = None) -> None:
+    def __init__(self, folder: SearchFolder, history: History | None = None, *, tracking_message: str = "") -> None:
         if history is None:
             folder.require()
             history = History.from_events(read(folder.journal))
         self.history = history
         self.name = folder.name
+        self.tracking_message = tracking_message
         self.folder: Path = folder.path
         self._folder = folder
         assert history.search is not None

@@ -8,8 +8,8 @@ import platform
 import socket
 import sys
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
 from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher
 from raynas.engine.result import SearchResult
+from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
 from raynas.errors import SpaceError
@@ -26,6 +27,9 @@ from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
+
+#: How long a search's end waits for the tracker; it goes on by itself after that.
+_CATCH_UP_SECONDS, _CATCH_UP_HURRIED_SECONDS = 20.0, 2.0
 
 
 def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Progress | None) -> SearchResult:
@@ -70,7 +74,6 @@ def run(
 ) -> SearchResult:
     """One session, from its start to its end, under the folder's lock."""
     from raynas.engine.interrupt import interruptible
-    from raynas.engine.session import Session
     from raynas.engine.supervisor import supervise
     from raynas.engine.trainable import WorkerSetup
     from raynas.journal import History, Writer, read
@@ -96,7 +99,7 @@ def run(
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
-        with interruptible(session, seconds), _cluster(spec) as slots:
+        with _tracked(folder, spec, session), interruptible(session, seconds), _cluster(spec) as slots:
             session.record(
                 "session_started",
                 session=session.number,
@@ -127,7 +130,23 @@ def run(
     finally:
         writer.close()
         folder.stop.unlink(missing_ok=True)
-    return SearchResult(folder, history)
+    return SearchResult(folder, history, tracking_message=session.tracking_message)
+
+
+@contextmanager
+def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> Iterator[None]:
+    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up."""
+    if not spec["mlflow"]:
+        yield
+        return
+    from raynas import tracking
+
+    tracker = tracking.start(folder.path, tracking_uri=spec["tracking_uri"])
+    try:
+        yield
+    finally:
+        hurry = session.stop_reason == "interrupted"
+        session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
 def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:

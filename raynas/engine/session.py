@@ -80,6 +80,7 @@ class Session:
         self._progress = progress
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
         self.message = ""
+        self.tracking_message = ""  # what is not in MLflow at the end, in one line
         self.fatal: BaseException | None = None  # what a hook raised: Ray turns it into text
         self.facts = 0  # events written in this session
         self._ended_here = self._failed_here = 0

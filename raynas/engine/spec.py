@@ -57,6 +57,8 @@ class SearchSpec(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     trial_timeout: Annotated[float, BeforeValidator(_seconds)] | None = None
     keep_best: Annotated[int, Field(ge=0, strict=True)] = 3
+    mlflow: bool = True
+    tracking_uri: str | None = None
     name: str | None = None
     address: str | None = None
 
@@ -97,6 +99,10 @@ class Settings(TypedDict, total=False):
     """Limit on one step (epoch) of a trial, in seconds ("5m" is understood too)."""
     keep_best: int | None
     """Of so many of the best trials the weights are kept (default: 3)."""
+    mlflow: bool | None
+    """Whether the search is written to MLflow as it goes (default: yes)."""
+    tracking_uri: str | None
+    """MLflow's store; default ``$MLFLOW_TRACKING_URI``, else a file in ``home``."""
     scheduler: str | None
     """``asha`` or ``none``."""
     grace_period: int | None

@@ -41,6 +41,9 @@ def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
         except Exception as error:
             if session.fatal is not None:
                 raise session.fatal from error
+            if is_disk_full(error):
+                session.disk_full("no space left on the device")
+                return
             fruitless = fruitless + 1 if session.facts == facts else 0
             if fruitless >= _FRUITLESS:
                 raise
@@ -104,6 +107,11 @@ def _attribute(session: Session, error: Exception) -> None:
             "out_of_memory" if out_of_memory else "worker_died",
             {"type": type(error).__name__, "message": text.splitlines()[0], "traceback": text[:8_000]},
         )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether Ray ended since the file system has no room (it tells some of its errors as text only)."""
+    return "no space left" in _chain_text(error).lower()
 
 
 def _worker_pid(session: Session, number: int) -> int | None:

@@ -69,6 +69,7 @@ def through_raynas(trials: int, home: Path, name: str) -> float:
         workers=WORKERS,
         name=name,
         home=home,
+        mlflow=False,
     )
     return trials / (time.perf_counter() - begun)
 
@@ -97,6 +98,7 @@ def driver_cpu(home: Path, marks: tuple[int, ...]) -> tuple[list[tuple[int, floa
         name="long",
         home=home,
         progress=watch,
+        mlflow=False,
     )
     edges = (1, *marks)
     figures = [

@@ -59,7 +59,14 @@ def search_fates(tmp_path: Path, kinds: list[str], **options: object) -> SearchR
     path.write_text(SPACE.replace("KINDS", repr(kinds)).replace("SIZES", "3"))
     os.environ["RAYNAS_TEST_DRIVER"] = str(os.getpid())
     return raynas.search(
-        f"{path}:space", strategy="random", epochs=1, scheduler="none", home=tmp_path / "home", name="s", **options
+        f"{path}:space",
+        strategy="random",
+        epochs=1,
+        scheduler="none",
+        home=tmp_path / "home",
+        name="s",
+        mlflow=False,
+        **options,
     )
 
 
@@ -97,7 +104,9 @@ def test_when_nothing_works_the_search_ends_early_and_says_why(tmp_path: Path) -
     path = tmp_path / "fates.py"
     path.write_text(SPACE.replace('Choice("well", *KINDS)', '"raise"').replace("SIZES", "30"))
     os.environ["RAYNAS_TEST_DRIVER"] = str(os.getpid())
-    found = raynas.search(f"{path}:space", strategy="random", epochs=1, home=tmp_path, name="s", workers=2)
+    found = raynas.search(
+        f"{path}:space", strategy="random", epochs=1, home=tmp_path, name="s", workers=2, mlflow=False
+    )
     assert (found.status, found.reason) == ("failed", "all_failed")
     assert len(found.history.trials) < 10
     assert "ValueError: this architecture cannot be" in found.message

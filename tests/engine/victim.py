@@ -83,6 +83,7 @@ def main() -> None:
             name=name,
             home=home,
             seed=7,
+            mlflow=False,
         )
     print(found.reason, flush=True)
 

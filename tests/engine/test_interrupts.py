@@ -1,0 +1,170 @@
+"""Real searches of ``resnet`` on digits, interrupted in every way there is, and resumed: every trial is there once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raynas.engine.folder import SearchFolder, is_locked
+from raynas.journal import History, read
+from raynas.registry import find, names
+from raynas.tasks.digits import Digits
+from tests.engine.journals import check_journal
+
+pytestmark = pytest.mark.slow
+
+PATIENCE = 300.0
+STRATEGIES = [name for name in ("random", "evolution", "tpe") if name in names("raynas.strategies")]
+
+
+def command(home: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "raynas", *words],
+        env={**os.environ, "RAYNAS_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def measured(folder: SearchFolder) -> int:
+    try:
+        return folder.journal.read_bytes().count(b'"event":"measured"')
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for_measurements(process: subprocess.Popen[str], folder: SearchFolder, more: int) -> bool:
+    """Whether so many were added before the search ended by itself."""
+    wanted, until = measured(folder) + more, time.monotonic() + PATIENCE
+    while measured(folder) < wanted:
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return True
+
+
+def interrupt(how: str, process: subprocess.Popen[str], home: Path) -> str:
+    if how == "stop":
+        asked = command(home, "stop", "s")
+        said, _ = asked.communicate(timeout=PATIENCE)
+        assert asked.returncode == 0, said
+    elif how == "twice":
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, getattr(signal, how))
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, output
+    return output
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_way_of_interrupting_loses_nothing(tmp_path: Path, strategy: str) -> None:
+    folder = SearchFolder(tmp_path, "s")
+    begin = ("search", "resnet", "--strategy", strategy, "--trials", "10", "--name", "s", "--seed", "5", "--no-mlflow")
+    process = command(tmp_path, *begin, "--epochs", "3")
+    for how in ("SIGINT", "SIGTERM", "SIGHUP", "stop", "twice"):
+        if not wait_for_measurements(process, folder, 2):
+            break
+        output = interrupt(how, process, tmp_path)
+        assert "Traceback" not in output
+        assert not is_locked(folder)
+        history = History.from_events(read(folder.journal))
+        assert history.sessions[-1].reason == "interrupted"
+        if how != "twice":
+            assert "raynas resume s" in output
+            checkpoints = [path.parent.name for path in folder.checkpoints.glob("*/step-*.safetensors")]
+            assert {f"{number:06d}" for number in history.running} <= set(checkpoints)
+        process = command(tmp_path, "resume", "s")
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    space = find("raynas.spaces", "resnet")(Digits())
+    check_journal(folder.journal, space, trials=10)
+
+
+def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path, "s")
+    words = ("search", "resnet", "--trials", "4", "--time", "12s", "--epochs", "40", "--scheduler", "none")
+    process = command(tmp_path, *words, "--name", "s", "--workers", "1", "--no-mlflow")
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    history = History.from_events(read(folder.journal))
+    assert history.sessions[-1].reason == "time"
+    assert list(history.running) == [0]
+    assert list(folder.trial_folder(0).glob("step-*.safetensors"))
+    again = command(tmp_path, "resume", "s")
+    output, _ = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0
+    assert "nothing is left to do" in output
+    more = command(tmp_path, "resume", "s", "--time", "20m", "--trials", "2")
+    output, _ = more.communicate(timeout=PATIENCE)
+    assert more.returncode == 0, output
+    history = History.from_events(read(folder.journal))
+    assert [trial.state for trial in history.trials.values()] == ["completed"] * 2
+    assert [m.step for m in history.trials[0].measurements] == list(range(1, 41))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_stops_the_search_and_nothing_is_torn(small_disk: Path) -> None:
+    folder = SearchFolder(small_disk, "s")
+    ballast = small_disk / "ballast"
+    words = ("search", "resnet", "--trials", "6", "--epochs", "3", "--name", "s", "--seed", "3", "--no-mlflow")
+    process = command(small_disk, *words)
+    assert wait_for_measurements(process, folder, 2)
+    with ballast.open("wb") as file:  # takes all the room there is
+        while True:
+            try:
+                file.write(b"x" * 1_000)
+                file.flush()
+            except OSError:
+                break
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0, output
+    assert "No space left" in output or "no space left" in output
+    assert "resume" in output
+    assert "Traceback" not in output
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    resumed = command(small_disk, "resume", "s")
+    output, _ = resumed.communicate(timeout=PATIENCE)
+    assert resumed.returncode == 0, output
+    check_journal(folder.journal, find("raynas.spaces", "resnet")(Digits()), trials=6)
+
+
+def test_a_second_process_on_the_same_search_is_refused(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path, "s")
+    process = command(tmp_path, "search", "mlp", "--trials", "500", "--name", "s", "--no-mlflow")
+    assert wait_for_measurements(process, folder, 1)
+    for words in (("resume", "s"), ("search", "mlp", "--name", "s")):
+        second = command(tmp_path, *words)
+        output, _ = second.communicate(timeout=PATIENCE)
+        assert second.returncode == 2, output
+        assert output.count("\n") == 1, output
+        assert ("is being run by process" in output) or ("exists" in output)
+    interrupt("SIGINT", process, tmp_path)
