@@ -9,7 +9,7 @@ Nothing here knows Ray, the journal or the disk.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,8 @@ class TrialContext:
         max_steps: the full budget; schedules are sized to it.
         threads: CPU threads that the trial may use.
         device: a torch device, ``"cpu"`` or ``"cuda"``.
+        step_seconds: where given, a step is so many seconds of training instead of an epoch: every architecture then
+            has the same time, whatever its size. What such a trial does depends on the machine's speed.
     """
 
     number: int
@@ -53,6 +55,7 @@ class TrialContext:
     max_steps: int
     threads: int = 1
     device: str = "cpu"
+    step_seconds: float | None = None
 
 
 @dataclass
@@ -104,6 +107,23 @@ class Evaluator(ABC):
     @abstractmethod
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:
         """A fresh evaluation. Exceptions (an architecture that cannot be built, no memory) go up to the driver."""
+
+    def decide(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:
+        """What has to be found out on the machine once a search, and then be the same for all its trials.
+
+        Args:
+            space: the search's.
+            architecture: one to try it on, for example the default.
+            context: threads and device count; nothing else does.
+
+        Returns:
+            Plain JSON, for the journal; :meth:`adopt` takes it on every worker, and again after a resume.
+        """
+        return {}
+
+    def adopt(self, decisions: Mapping[str, Any]) -> None:
+        """Takes what :meth:`decide` gave, here or on another machine; {} changes nothing."""
+        return None
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
         """Tries what every trial will do, on a few samples, before a search starts its workers.

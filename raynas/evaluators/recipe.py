@@ -13,7 +13,7 @@ from torch import nn
 from raynas.errors import UserError
 
 DEFAULT_LR = {"sgd": 0.05, "adamw": 0.003}
-SCHEDULES = ("one_cycle", "cosine")
+SCHEDULES = ("one_cycle", "cosine", "wsd")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,14 @@ class Recipe:
         batch_size: samples a step (fewer where there are not as many).
         label_smoothing: share of the target's mass spread over all classes.
         schedule: ``"one_cycle"``: up in a line, down in a line (Smith & Topin 2018); ``"cosine"``: up in a line, down
-            along half a cosine (Loshchilov & Hutter 2017).
+            along half a cosine (Loshchilov & Hutter 2017); ``"wsd"``: warm-up, stable, decay: up in a line, level, down
+            in a line over the last ``decay`` (Hu et al. 2024, arXiv:2404.06395; Hägele et al. 2024, arXiv:2405.18392).
+            Until the decay begins, what is trained does not depend on how long the budget is.
         warmup: share of the budget in which the learning rate goes up.
+        decay: share of the budget in which it goes down, under ``"wsd"``.
+        ema: weight of the past in a moving average of the weights, which is then what is measured (0: none; 0.99
+            looks back some 100 batches). Averaging does for weights what a falling learning rate does, without
+            having to know where the training ends (Polyak & Juditsky 1992; Izmailov et al. 2018).
 
     Raises:
         UserError: a value that cannot be; the message names it.
@@ -43,6 +49,8 @@ class Recipe:
     label_smoothing: float = 0.0
     schedule: str = "one_cycle"
     warmup: float = 0.1
+    decay: float = 0.3
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         def need(name: str, holds: bool, wanted: str) -> None:
@@ -57,6 +65,12 @@ class Recipe:
         need("batch_size", isinstance(self.batch_size, int) and self.batch_size >= 1, "a whole number, 1 or more")
         need("label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)")
         need("warmup", 0 <= self.warmup < 1, "in [0, 1)")
+        need(
+            "decay",
+            0 < self.decay <= 1 - self.warmup,
+            f"above 0 and, with the warm-up, at most 1 ({1 - self.warmup:g})",
+        )
+        need("ema", 0 <= self.ema < 1, "in [0, 1)")
 
     @staticmethod
     def of(values: Mapping[str, Any], base: Recipe | None = None) -> Recipe:
@@ -79,6 +93,8 @@ class Recipe:
         """The learning rate after a share ``progress`` in [0, 1] of the whole budget."""
         if progress < self.warmup:
             return self.peak_lr * progress / self.warmup
+        if self.schedule == "wsd":
+            return self.peak_lr * min(1.0, (1 - progress) / self.decay)
         left = (1 - progress) / (1 - self.warmup)
         if self.schedule == "cosine":
             left = 0.5 - 0.5 * math.cos(math.pi * left)

@@ -21,7 +21,13 @@ def test_cosine_is_a_line_and_half_a_cosine() -> None:
     assert [recipe.learning_rate(p) for p in (0.25, 0.5, 0.75, 1)] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_wsd_is_up_level_and_down() -> None:
+    recipe = Recipe(lr=0.4, warmup=0.1, schedule="wsd", decay=0.25)
+    rates = [recipe.learning_rate(p) for p in (0, 0.05, 0.1, 0.5, 0.75, 0.875, 1)]
+    assert rates == pytest.approx([0, 0.2, 0.4, 0.4, 0.4, 0.2, 0])
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "wsd"])
 def test_without_warmup_the_peak_comes_first(schedule: str) -> None:
     assert Recipe(lr=1.0, warmup=0.0, schedule=schedule).learning_rate(0) == 1.0
 
@@ -50,7 +56,9 @@ def test_given_values_go_before_the_base() -> None:
     [
         ({"learning_rate": 0.1}, "recipe.learning_rate is not known .* lr"),
         ({"optimizer": "lamb"}, "recipe.optimizer is 'lamb'; it must be one of sgd, adamw"),
-        ({"schedule": "step"}, "one_cycle, cosine"),
+        ({"schedule": "step"}, "one_cycle, cosine, wsd"),
+        ({"decay": 0.95}, "recipe.decay is 0.95; .* at most 1 .0.9"),
+        ({"ema": 1.0}, "recipe.ema"),
         ({"lr": 0.0}, "recipe.lr is 0.0"),
         ({"lr": math.nan}, "recipe.lr is nan"),
         ({"weight_decay": -1.0}, "recipe.weight_decay"),

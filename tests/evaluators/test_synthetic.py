@@ -44,4 +44,4 @@ def test_it_goes_on_after_load_and_stops_when_told() -> None:
     second = evaluator.start(template, template.default(), context)
     second.load(first.state())
     assert before + [m.metrics for m in second.measurements()] == whole
-    assert evaluator.preflight(template, template.default()) == ("score",)
+    assert evaluator.preflight(template, template.default()) == ()

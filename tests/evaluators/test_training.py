@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from raynas.blocks import ClassifierHead, ConvNormAct, ResidualBlock
 from raynas.evaluators import checkpoint
 from raynas.evaluators.evaluator import Measurement, State, TrialContext
+from raynas.evaluators.loop import TrainingEvaluation
 from raynas.evaluators.recipe import Recipe
-from raynas.evaluators.training import TrainingEvaluation
 from raynas.tasks.digits import Digits
 from raynas.tasks.task import Data
 
@@ -55,16 +55,16 @@ def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
         assert torch.equal(a[name], b[name]), name
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize(("optimizer", "ema"), [("sgd", 0.0), ("adamw", 0.0), ("sgd", 0.9)])
 @pytest.mark.parametrize("calls", [0, 1, 4, 6, 7, 8, 9, 20])
-def test_a_trial_cut_off_anywhere_goes_on_bit_equal(optimizer: str, calls: int, tmp_path: object) -> None:
-    recipe = Recipe(optimizer=optimizer, batch_size=32, label_smoothing=0.1)
+def test_a_trial_cut_off_anywhere_goes_on_bit_equal(optimizer: str, ema: float, calls: int, tmp_path: object) -> None:
+    recipe = Recipe(optimizer=optimizer, batch_size=32, label_smoothing=0.1, ema=ema)
     whole = evaluation(recipe)
     expected = [without_times(m) for m in whole.measurements()]
 
     first = evaluation(recipe)
     before = [without_times(m) for m in first.measurements(stop_after(calls))]
-    path = checkpoint.save(str(tmp_path), first.epoch, first.state(), partial=True)
+    path = checkpoint.save(str(tmp_path), first.step, first.state(), partial=True)
     torch.manual_seed(99)  # whatever else the process drew meanwhile
 
     second = evaluation(recipe, model=small(seed=1))
@@ -80,7 +80,7 @@ def test_the_calls_above_stop_at_an_epochs_end_and_within() -> None:
     for calls, where in [(4, (0, 4)), (6, (0, 6)), (7, (1, 0)), (9, (1, 2))]:
         one = evaluation()
         list(one.measurements(stop_after(calls)))
-        assert (one.epoch, one.batch) == where
+        assert (one.step, one.batch) == where
 
 
 def test_a_stop_at_every_batch_still_ends_where_it_should() -> None:

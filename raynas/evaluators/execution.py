@@ -1,0 +1,128 @@
+"""How the arithmetic is done: number format, memory layout, compilation. Measured once a search, then kept.
+
+What is fastest depends on the processor (bfloat16 units, cache lines) and on the networks, so it is timed rather than
+looked up. It changes results in the last digits, so all trials of a search, also after a resume, do it in one way:
+the decision is a value that travels with the search.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from raynas.errors import UserError
+
+Precision = Literal["fp32", "bf16"]
+Layout = Literal["contiguous", "channels_last"]
+
+#: So much faster must another way be than plain fp32, to be worth its rounding or its copies.
+WORTH_IT = 1.1
+_ROUNDS = 4
+_SECONDS = 8.0  # after so long the timing ends with what it has
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A way of doing the arithmetic.
+
+    Args:
+        precision: ``"bf16"``: convolutions and matrix products in bfloat16 (autocast); weights, optimizer and losses
+            stay in float32.
+        layout: ``"channels_last"``: images as (N, H, W, C) in memory.
+        compile: whether networks are compiled (``torch.compile``). It costs each architecture a minute or so, and pays
+            for long trainings on a GPU only; it is never chosen by itself.
+
+    Raises:
+        UserError: a value that is not known.
+    """
+
+    precision: Precision = "fp32"
+    layout: Layout = "contiguous"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("precision", self.precision, ("fp32", "bf16")),
+            ("layout", self.layout, ("contiguous", "channels_last")),
+            ("compile", self.compile, (False, True)),
+        ):
+            if value not in known:
+                raise UserError(f"{name} {value!r} is not known; it is one of {', '.join(map(str, known))}")
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Execution:
+        """From plain values, as :meth:`to_json` gave them.
+
+        Raises:
+            UserError: a name or a value that is not known.
+        """
+        known = [field.name for field in fields(Execution)]
+        for name in values:
+            if name not in known:
+                raise UserError(f"{name!r} is no part of how arithmetic is done; there are: {', '.join(known)}")
+        return Execution(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a journal."""
+        return asdict(self)
+
+    def place(self, model: nn.Module, device: str) -> nn.Module:
+        """A network (changed in place) on its device, in the layout."""
+        if self.layout == "channels_last":
+            return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model.to(device)
+
+    def arrange(self, inputs: Tensor) -> Tensor:
+        """A batch in the layout; batches that are no images stay as they are."""
+        if self.layout == "channels_last" and inputs.ndim == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def autocast(self, device: str) -> contextlib.AbstractContextManager[Any]:
+        """The context in which networks run forward."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+
+def candidates(device: str) -> list[Execution]:
+    """What may be tried on a device: plain float32 first."""
+    precisions: list[Precision] = ["fp32", "bf16"]
+    if device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
+        precisions = ["fp32"]
+    if torch.device(device).type not in ("cpu", "cuda"):
+        return [Execution()]  # MPS: autocast and layouts differ from release to release
+    return [Execution(precision, layout) for precision in precisions for layout in ("contiguous", "channels_last")]
+
+
+def fastest(step_of: Callable[[Execution], Callable[[], None]], device: str) -> Execution:
+    """The way in which a training step takes the least time; plain float32 unless another gains a tenth.
+
+    The ways take turns, and the best time of each counts: what else runs on the machine hits all alike.
+
+    Args:
+        step_of: gives a function that does one whole training step in the given way.
+        device: what the steps run on.
+    """
+    ways = candidates(device)
+    steps = [step_of(way) for way in ways]
+    best = [float("inf")] * len(ways)
+    begun = time.perf_counter()
+    for round_ in range(_ROUNDS + 1):  # the first warms caches and compiles kernels
+        for number, step in enumerate(steps):
+            before = time.perf_counter()
+            step()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+            if round_ > 0:
+                best[number] = min(best[number], time.perf_counter() - before)
+        if round_ > 0 and time.perf_counter() - begun > _SECONDS:
+            break
+    winner = min(range(len(ways)), key=best.__getitem__)
+    return ways[winner] if best[0] >= WORTH_IT * best[winner] else ways[0]

@@ -1,0 +1,100 @@
+"""Training from Python, budgets in seconds, and averaged weights."""
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from raynas.errors import UserError
+from raynas.evaluators.evaluator import State, TrialContext
+from raynas.evaluators.fit import fit
+from raynas.evaluators.loop import TrainingEvaluation
+from raynas.evaluators.recipe import Recipe
+from raynas.tasks.digits import Digits
+from raynas.tasks.task import Data
+
+DIGITS = Digits()
+FEW = Data(*(getattr(DIGITS.data, name)[:200] for name in Data.__dataclass_fields__))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def test_a_plain_module_is_trained_from_python() -> None:
+    heard = []
+    threads = torch.get_num_threads()
+    done = fit(network(), DIGITS, epochs=4, seed=3, progress=heard.append, lr=0.1)
+    assert [measurement.step for measurement in done.measurements] == [1, 2, 3, 4]
+    assert heard == done.measurements
+    assert done.measurements[-1].metrics["val_accuracy"] > 0.85
+    data = DIGITS.data
+    with torch.no_grad():
+        outputs = done.model.eval()(DIGITS.prepare(data.valid_inputs))
+    assert DIGITS.metrics(outputs, data.valid_targets)["accuracy"] == done.measurements[-1].metrics["val_accuracy"]
+    assert torch.get_num_threads() == threads
+    with pytest.raises(UserError, match="not both"):
+        fit(network(), DIGITS, epochs=1, seconds=1)
+
+
+def test_a_budget_in_seconds_ends_there_and_anneals_to_its_end() -> None:
+    begun = time.perf_counter()
+    done = fit(network(), DIGITS, seconds=1.0, steps=4, lr=0.1, schedule="wsd")
+    elapsed = time.perf_counter() - begun
+    assert len(done.measurements) == 4
+    assert elapsed >= 1.0
+    trained = [measurement.metrics["lr"] for measurement in done.measurements]
+    assert trained[1] == pytest.approx(0.1)  # still level at a half of the budget
+    assert trained[3] < 0.05
+    assert all(measurement.metrics["images_per_second"] > 0 for measurement in done.measurements)
+
+
+def test_a_budget_in_seconds_goes_on_after_a_stop() -> None:
+    context = TrialContext(0, 0, 4, step_seconds=0.2)
+
+    def fresh() -> TrainingEvaluation:
+        return TrainingEvaluation(network(), DIGITS, FEW, Recipe(batch_size=32), context)
+
+    first = fresh()
+    begun = time.perf_counter()
+    steps = [measurement.step for measurement in first.measurements(lambda: time.perf_counter() > begun + 0.5)]
+    second = fresh()
+    second.load(State({k: v.clone() for k, v in first.state().tensors.items()}, dict(first.state().values)))
+    assert second.seen == first.seen > 0
+    steps += [measurement.step for measurement in second.measurements()]
+    assert steps == [1, 2, 3, 4]
+    assert 0.8 <= second.past_seconds < 1.5 + 0.8  # the machine may be busy; nothing is counted twice
+
+
+def test_a_step_without_time_for_a_batch_still_has_one() -> None:
+    context = TrialContext(0, 0, 3, step_seconds=1e-6)
+    evaluation = TrainingEvaluation(network(), DIGITS, FEW, Recipe(batch_size=32), context)
+    assert [measurement.step for measurement in evaluation.measurements()] == [1, 2, 3]
+    assert evaluation.seen == 3
+
+
+def test_averaged_weights_follow_their_formula() -> None:
+    recipe = Recipe(batch_size=100, ema=0.5)
+    evaluation = TrainingEvaluation(network(), DIGITS, FEW, recipe, TrialContext(0, 0, 5))
+    names = [name for name, tensor in evaluation.model.state_dict().items() if tensor.is_floating_point()]
+    expected = {name: evaluation.model.state_dict()[name].clone() for name in names}
+    for seen in range(6):
+        evaluation.one_batch()
+        decay = min(0.5, (1 + seen) / (10 + seen))
+        for name in names:
+            expected[name] = decay * expected[name] + (1 - decay) * evaluation.model.state_dict()[name]
+    state = evaluation.state().tensors
+    for name in names:
+        assert torch.allclose(state[f"model.{name}"], expected[name], atol=1e-6), name
+        assert torch.equal(state[f"live.{name}"], evaluation.model.state_dict()[name])
+    assert "running_mean" in " ".join(names)
+
+
+def test_the_average_is_what_is_measured_and_given_back() -> None:
+    done = fit(network(), DIGITS, epochs=3, ema=0.95)
+    with torch.no_grad():
+        outputs = done.model.eval()(DIGITS.prepare(DIGITS.data.valid_inputs))
+    accuracy = DIGITS.metrics(outputs, DIGITS.data.valid_targets)["accuracy"]
+    assert accuracy == done.measurements[-1].metrics["val_accuracy"] > 0.8
