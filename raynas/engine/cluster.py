@@ -77,6 +77,8 @@ def cluster(
 
     ours = not ray.is_initialized()
     if ours:
+        if address is None and cpus_per_trial > available_cpus():
+            raise UserError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus()}]))
         _start(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial)))
     try:
         slots = _slots(workers, max_concurrent, cpus_per_trial, gpus_per_trial, device)
@@ -98,17 +100,21 @@ def _slots(workers: int | None, max_concurrent: int | None, cpus: float, gpus: f
         gpus = 1.0 if device == "cuda" else 0.0
     room = sum(_fits(node, cpus, gpus) for node in nodes)
     if room == 0:
-        have = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-        raise UserError(
-            f"a trial is to have {cpus:g} CPUs and {gpus:g} GPUs, which no machine here has (there is: {have}); "
-            "lower --cpus-per-trial or --gpus-per-trial"
-        )
+        raise UserError(_no_room(cpus, gpus, nodes))
     if workers is not None and workers > room:
         raise UserError(
             f"{workers} workers were asked for, but there is room for {room} trials of {cpus:g} CPUs and {gpus:g} GPUs "
             "at once; lower --workers"
         )
     return Slots(min(workers or room, max_concurrent or room), cpus, gpus, device)
+
+
+def _no_room(cpus: float, gpus: float, nodes: list[dict[str, float]]) -> str:
+    have = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    return (
+        f"a trial is to have {cpus:g} CPUs and {gpus:g} GPUs, which no machine here has (there is: {have}); "
+        "lower --cpus-per-trial or --gpus-per-trial"
+    )
 
 
 def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:

@@ -102,6 +102,10 @@ class SearchFolder:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise SearchFolderError(f"search {self.name!r} not found in {self.path.parent}{hint} (raynas list shows them)")
 
+    def remove(self) -> None:
+        """Removes the search, with all that it found."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def remove_checkpoints(self, number: int) -> None:
         """Removes what trial ``number`` left; nothing happens where there is nothing."""
         shutil.rmtree(self.trial_folder(number), ignore_errors=True)

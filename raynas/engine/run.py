@@ -22,7 +22,7 @@ from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
-from raynas.errors import SpaceError
+from raynas.errors import SpaceError, UserError
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
@@ -66,7 +66,12 @@ def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Pr
         writer.close()
     if progress is not None:
         progress(event)
-    return run(folder, spec, kept, progress, changes={})
+    try:
+        return run(folder, spec, kept, progress, changes={})
+    except UserError:
+        if not SearchResult(folder).history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
+            folder.remove()
+        raise
 
 
 def run(
@@ -99,7 +104,7 @@ def run(
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
-        with _tracked(folder, spec, session), interruptible(session, seconds), _cluster(spec) as slots:
+        with interruptible(session, seconds), _cluster(spec) as slots, _tracked(folder, spec, session):
             session.record(
                 "session_started",
                 session=session.number,

@@ -1,0 +1,184 @@
+"""Searches in this process on one small Ray: begin, end, resume, refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+import raynas
+from raynas.engine import api
+from raynas.engine.folder import FolderLock, SearchFolder
+from raynas.errors import SearchFolderError, SpaceError, SpecError, UserError
+from raynas.evaluators.synthetic import Synthetic
+from raynas.journal import read
+from raynas.space import Choice, Space, op
+from tests.engine.journals import check_journal, outcome
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def small(sizes: int = 30) -> Space:
+    return Space(
+        flat=op(nn.Flatten),
+        hidden=op(nn.Linear, out_features=Choice(*range(8, 8 + sizes))),
+        act=Choice(op(nn.ReLU), op(nn.SiLU)),
+        head=op(nn.Linear, out_features=10),
+        name="small",
+    )
+
+
+def quick(home: Path, space: Any = None, **settings: Any) -> raynas.SearchResult:
+    usual: dict[str, Any] = {"trials": 8, "workers": 2, "seed": 1, "name": "s", "mlflow": False}
+    return raynas.search(space or small(), home=home, evaluator=Synthetic(), **{**usual, **settings})
+
+
+def test_trial_0_is_the_default_and_each_fact_is_in_the_journal(tmp_path: Path) -> None:
+    space = small()
+    found = quick(tmp_path, space)
+    assert (found.status, found.reason) == ("finished", "trials")
+    assert found.default is not None
+    assert found.default.architecture == space.default()
+    assert found.best is not None
+    assert found.best.score is not None
+    check_journal(found.folder / "journal.jsonl", space, trials=8)
+    assert "best trial" in repr(found)
+    assert json.loads(json.dumps(found.summary()))["trials"]["total"] == 8
+
+
+def test_with_one_worker_a_search_is_the_same_each_time(tmp_path: Path) -> None:
+    outcomes = []
+    for name in ("a", "b"):
+        found = quick(tmp_path, name=name, workers=1)
+        outcomes.append(outcome(list(read(found.folder / "journal.jsonl"))))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_finished_search_goes_on_with_more_trials(tmp_path: Path) -> None:
+    first = quick(tmp_path, workers=1)
+    same = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+    assert len(same.history.sessions) == 1, "nothing was left to do"
+    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=12)
+    assert [trial.trial_id for trial in more.history.trials.values()][:8] == [
+        trial.trial_id for trial in first.history.trials.values()
+    ]
+    check_journal(first.folder / "journal.jsonl", small(), trials=12)
+    assert more.spec["trials"] == 12
+    assert raynas.load("s", tmp_path).spec["trials"] == 12
+
+
+def test_a_small_space_is_searched_whole_and_the_end_says_so(tmp_path: Path) -> None:
+    found = quick(tmp_path, small(3), trials=50)
+    assert (found.status, found.reason) == ("finished", "exhausted")
+    assert len(found.history.trials) == 6
+    again = raynas.resume("s", home=tmp_path, space=small(3), evaluator=Synthetic(), trials=60)
+    assert len(again.history.sessions) == 1
+
+
+def test_the_best_trials_weights_stay_and_no_others(tmp_path: Path) -> None:
+    found = quick(tmp_path, keep_best=2)
+    kept = {int(path.name) for path in (found.folder / "checkpoints").iterdir()}
+    assert kept == {trial.number for trial in found.best_trials(2)}
+
+
+def test_an_edited_space_is_refused_and_shows_what_changed(tmp_path: Path) -> None:
+    quick(tmp_path)
+    with pytest.raises(SpaceError, match=r"has changed since it was begun.*hidden\.out_features"):
+        raynas.resume("s", home=tmp_path, space=small(31), evaluator=Synthetic(), trials=20)
+
+
+def test_an_object_that_was_not_kept_has_to_be_handed_in_again(tmp_path: Path) -> None:
+    quick(tmp_path)
+    with pytest.raises(SpecError, match=r"raynas\.resume\('s', space=\.\.\.\)"):
+        raynas.resume("s", home=tmp_path, trials=20)
+
+
+def test_a_file_is_searched_from_its_copy(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    text = (
+        "from torch import nn\n"
+        "from raynas.space import Choice, Space, op\n\n\n"
+        "class Mine(nn.Module):\n"
+        "    def __init__(self, in_features: int, width: int) -> None:\n"
+        "        super().__init__()\n"
+        "        self.layers = nn.Sequential(nn.Linear(in_features, width), nn.ReLU(), nn.Linear(width, 10))\n\n"
+        "    def forward(self, x):\n"
+        "        return self.layers(x)\n\n\n"
+        "def space(task):\n"
+        "    return Space(flat=op(nn.Flatten), mine=op(Mine, width=Choice(8, 16, 24)))\n"
+    )
+    path.write_text(text)
+    settings: dict[str, Any] = {"home": tmp_path / "home", "name": "s", "workers": 1, "mlflow": False}
+    found = raynas.search(f"{path}:space", strategy="random", trials=2, epochs=1, **settings)
+    assert [trial.state for trial in found.history.trials.values()] == ["completed"] * 2
+    assert (found.folder / "source" / "mine.py").read_text() == text
+    path.unlink()
+    more = raynas.resume("s", home=tmp_path / "home", trials=3)
+    assert len(more.history.ended) == 3
+
+
+def test_names_and_folders(tmp_path: Path) -> None:
+    quick(tmp_path)
+    with pytest.raises(SearchFolderError, match=r"search 's' exists .* raynas resume s"):
+        quick(tmp_path)
+    with pytest.raises(SearchFolderError, match=r"'t' not found .*did you mean"):
+        (tmp_path / "tt").mkdir()
+        (tmp_path / "tt" / "journal.jsonl").write_bytes((tmp_path / "s" / "journal.jsonl").read_bytes())
+        raynas.load("t", tmp_path)
+    with pytest.raises(SearchFolderError, match="cannot be a folder's name"):
+        quick(tmp_path, name="../s")
+    with pytest.raises(SearchFolderError, match="not running"):
+        api.stop("s", tmp_path)
+    with FolderLock(SearchFolder(tmp_path, "s")), pytest.raises(SearchFolderError, match="is being run by process"):
+        raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=20)
+    assert [found.name for found in raynas.listing(tmp_path)] == ["s", "tt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy": "evolutoin"}, "strategy 'evolutoin' not found; did you mean 'evolution'?"),
+        ({"scheduler": "ashas"}, "scheduler 'ashas' not found; did you mean 'asha'?"),
+        ({"task": "digit"}, "task 'digit' not found; did you mean 'digits'?"),
+        ({"trials": 0}, "trials 0 is too small; give 1 or more"),
+        ({"seconds": 0}, "leaves nothing to search in"),
+        ({"grace_period": 99, "epochs": 3}, "grace period 99 is not between 1 and the budget of 3 steps"),
+        ({"strategy_options": {"size": 3}}, "does not take these options"),
+        ({"strategy": "evolution", "strategy_options": {"population": 0}}, "population"),
+        ({"trails": 3}, "field 'trails' is unknown; did you mean 'trials'?"),
+        ({"workers": 64}, "lower --workers"),
+        ({"cpus_per_trial": 64, "workers": None}, "which no machine here has"),
+        ({"device": "tpu"}, "device 'tpu' is none of"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        quick(tmp_path, **{"strategy": "evolution", **settings})
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "s" / "journal.jsonl").exists()
+
+
+def test_a_metric_that_nobody_measures_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"metric 'accuracy' is not measured; did you mean 'val_accuracy'\?"):
+        raynas.search("mlp", metric="accuracy", home=tmp_path, name="s", mlflow=False)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_plan_measures_and_writes_nothing(tmp_path: Path) -> None:
+    plan = api.plan("mlp", trials=9, epochs=9, workers=1, home=tmp_path, scheduler="asha", grace_period=1)
+    assert plan.trials == 9
+    assert plan.limit == "trials"
+    assert plan.steps_per_trial == pytest.approx(1 + 2 / 3 + 6 / 9)
+    assert plan.seconds == pytest.approx(9 * plan.steps_per_trial * plan.step_seconds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_not_a_space_and_a_space_without_holes(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="has no holes"):
+        quick(tmp_path, Space(flat=op(nn.Flatten)))
+    with pytest.raises(SpaceError, match="must be a raynas.space.Space"):
+        quick(tmp_path, 17)
