@@ -2,8 +2,8 @@
 
 One cell of four nodes, one of five operations on each of its six edges, stacked in three stages; a residual block
 halves the map between them. 15,625 cells, which build 5,260 different networks. The benchmark trained them with 16
-channels in the first stage and 5 cells a stage. What a cell does not compute (edges that lead nowhere) is not built here;
-its table counts that too, and the bias of the classifier as 10 multiply-adds.
+channels in the first stage and 5 cells a stage. What a cell does not compute (edges that lead nowhere) is not built
+here; its table counts that too, and the bias of the classifier as 10 multiply-adds.
 
 ``parse`` and ``text`` read and write the benchmark's own notation:
 

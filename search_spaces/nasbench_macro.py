@@ -2,7 +2,8 @@
 
 Three stages of 2, 3 and 3 layers; the first layer of a stage halves the map and doubles the channels. A layer is the
 identity (a pointwise convolution with batch norm where the shape changes), an inverted residual with kernel 3 and
-expansion 3, or one with kernel 5 and expansion 6. 6,561 networks.
+expansion 3, or one with kernel 5 and expansion 6. 6,561 notations, which build 3,969 different networks: an identity
+that changes no shape is nothing, so a stage ``010`` is the same as ``001``.
 
 ``parse`` and ``text`` read and write the benchmark's own notation: a digit a layer, ``02012100``.
 """

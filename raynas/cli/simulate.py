@@ -94,9 +94,10 @@ def simulate(
 
     Examples:
 
-      raynas simulate --space nasbench201 --table nasbench201.parquet --metric test_accuracy --strategy evolution --strategy random --trials 150 --seeds 200 --workers 1,16
+      raynas simulate --space nasbench201 --table cells.parquet --metric test_accuracy --strategy random --trials 150
 
-      raynas simulate --holes 6x5 --table curves.parquet --metric valid_accuracy --scheduler asha --strategy evolution --trials 100 --workers 16
+      raynas simulate --holes 6x5 --table curves.parquet --metric valid_accuracy --scheduler asha --strategy random
+          --strategy evolution --trials 100 --workers 1,16
 
       raynas simulate --from-search first --strategy random --trials 30
     """

@@ -109,6 +109,8 @@ class TableSpace(Space):
 
     def crossover(self, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
         """A row with every hole's value from one of two; where no try finds one, any row."""
+        if self._by_values is not None:
+            return self._by_values[tuple([rng.choice((a, b))[path] for path in self.hole_map])]
         return self._in_table(lambda: Space.crossover(self, a, b, rng), rng)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:

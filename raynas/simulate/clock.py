@@ -1,9 +1,9 @@
 """One simulated search: a real searcher and a real stopping rule in virtual time, over a table.
 
-The loop does what a session of a real search does (raynas.engine): it asks ``propose(history, number)`` whenever a worker
-is free, folds the same events into a ``History``, and lets the rule decide on every measurement. Only the training is a
-look-up, and only the clock is made up. Trials count from 0, and the first is the strategy's own: a real search's trial 0,
-the space's default, is left out, so that strategies are compared and not defaults.
+The loop does what a session of a real search does (raynas.engine): it asks ``propose(history, number)`` whenever a
+worker is free, folds the same events into a ``History``, and lets the rule decide on every measurement. Only the
+training is a look-up, and only the clock is made up. Trials count from 0, and the first is the strategy's own: a real
+search's trial 0, the space's default, is left out unless asked for, so that strategies are compared and not defaults.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.history import History
 from raynas.schedulers.rungs import StoppingRule
+from raynas.searchers.searcher import Proposal
 from raynas.simulate.candidates import TableSpace
 from raynas.simulate.faults import Faults, Luck, luck, node_rng
 from raynas.tasks.objective import Objective
@@ -56,14 +57,16 @@ class Limits:
         trials: so many trials are proposed.
         seconds: virtual time; what has not ended by then does not count.
         workers: trials at a time.
-        proposal_seconds: what a proposal takes, one at a time as in a real driver; None: nothing; ``-1``: what it really
-            takes (then a run is not the same twice).
+        proposal_seconds: what a proposal takes, one at a time as in a real driver; None: nothing; ``-1``: what it
+            really takes (then a run is not the same twice).
+        default_first: trial 0 is the space's default, as in a real search.
     """
 
     trials: int | None = None
     seconds: float | None = None
     workers: int = 1
     proposal_seconds: float | None = None
+    default_first: bool = False
 
 
 @dataclass
@@ -191,7 +194,10 @@ class Clock:
         charge = self.limits.proposal_seconds
         number = len(self.history.trials)
         began = time.perf_counter()
-        proposal = self.searcher.propose(self.history, number)
+        if number == 0 and self.limits.default_first:
+            proposal = self.default()
+        else:
+            proposal = self.searcher.propose(self.history, number)
         took = time.perf_counter() - began
         self.run_.propose_seconds += took
         if proposal is None:
@@ -220,6 +226,11 @@ class Clock:
         trial = _Trial(number, row, luck(self.faults, self.seed, number, self.landscape.max_steps), begins)
         self.trials[number] = trial
         self.take_up(trial, worker, begins)
+
+    def default(self) -> Proposal:
+        space = self.landscape.space
+        default = space.default()
+        return Proposal(default, space.trial_id(default), space.network_id(default), {"kind": "default"})
 
     def take_up(self, trial: _Trial, worker: int, when: float) -> None:
         trial.worker = worker

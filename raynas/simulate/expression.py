@@ -1,6 +1,7 @@
 """Arithmetic over a table's columns, as a person writes it: ``12 * seconds / 2``, ``last(valid_accuracy)``.
 
-The text is parsed, and only numbers, columns, ``+ - * / **`` and the functions below are let through: it cannot run code.
+The text is parsed, and only numbers, columns, ``+ - * / **`` and the functions below are let through: it cannot run
+code.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def evaluate(text: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _value(node: ast.AST, text: str, columns: Mapping[str, np.ndarray]) -> Any:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and type(node.value) is not bool:
         return float(node.value)
     if isinstance(node, ast.Name):
         if node.id not in columns:

@@ -1,7 +1,7 @@
 """The ids of a table's rows: computed once, on all cores, and kept in the user's cache folder.
 
-A canonical form takes milliseconds, and a table has thousands of rows. What is kept is a cache: it is found by everything
-that it depends on, and may be deleted at any time.
+A canonical form takes milliseconds, and a table has thousands of rows. What is kept is a cache: it is found by
+everything that it depends on, and may be deleted at any time.
 """
 
 from __future__ import annotations

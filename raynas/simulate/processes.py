@@ -1,4 +1,4 @@
-"""The same function for many inputs, on all cores; the answers come in order, and do not depend on how many there are."""
+"""One function for many inputs, on all cores; the answers come in order, and do not depend on how many there are."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def available_cores() -> int:
 def for_all(work: Callable[[_In], _Out], inputs: Sequence[_In], processes: int | None = None) -> list[_Out]:
     """``work`` of every input, in order.
 
-    Processes are forked, so ``work`` may be any function, and what this process knows is not sent. Where a system cannot
-    fork (Windows), and for one process, all is done here.
+    Processes are forked, so ``work`` may be any function, and what this process knows is not sent. Where a system
+    cannot fork (Windows), and for one process, all is done here.
 
     Args:
         processes: how many (default: all cores).

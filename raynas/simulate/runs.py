@@ -43,6 +43,7 @@ def simulate(
     also: Sequence[str] = (),
     faults: Faults | None = None,
     proposal_seconds: float | None = None,
+    default_first: bool = False,
     processes: int | None = None,
     strategy: str = "",
 ) -> Trajectories:
@@ -64,6 +65,8 @@ def simulate(
         also: further columns that measurements carry as metrics.
         faults: what goes wrong.
         proposal_seconds: what a proposal takes, one after the other; ``-1`` charges what it really takes.
+        default_first: trial 0 is the space's default, as in a real search (left out unless asked for: strategies are to
+            be compared, not defaults).
         processes: how many (default: all cores). The result does not depend on it.
         strategy: a name for the result.
 
@@ -87,7 +90,7 @@ def simulate(
     rows = space if isinstance(space, TableSpace) else space_of_table(table, space, holes=holes)
     landscape = make_landscape(table, rows, metric, cost=cost, also=also)
     objective = Objective(metric, mode)
-    limits = Limits(trials, seconds, workers, proposal_seconds)
+    limits = Limits(trials, seconds, workers, proposal_seconds, default_first)
     make_rule = rule or (lambda max_steps, mode: FullBudget(max_steps, mode=mode))  # type: ignore[arg-type]
 
     def one(seed: int) -> Run:

@@ -2,7 +2,8 @@
 
 A built-in space or a file's reads the table's notation if its module has a function ``parse(text)``; JSON (hole path to
 value) and one column a hole are understood for every space. A table that no space speaks gets a space of its own: from
-columns that are named as its holes, from strings of digits (``6x5``: six holes of five values), or its rows as one choice.
+columns that are named as its holes, from strings of digits (``6x5``: six holes of five values), or its rows as one
+choice.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def _filling(text: Any, row: int, parse: Parse | None) -> Mapping[str, Any]:
         values = None
     if not isinstance(values, dict):
         raise SpecError(
-            f"row {row} of the table: the architecture {str(text)!r} is not JSON (hole path to value), and the space has no "
-            "notation of its own (a function 'parse' beside it); or leave out the space and give the holes, as in 6x5"
+            f"row {row} of the table: the architecture {str(text)!r} is not JSON (hole path to value), and the "
+            "space has no notation of its own (a function 'parse' beside it); or leave out the space and give the holes"
         )
     return values
 
@@ -109,7 +110,7 @@ def _filling(text: Any, row: int, parse: Parse | None) -> Mapping[str, Any]:
 def _own_space(table: Table, holes: str | None) -> TableSpace:
     grid = re.fullmatch(r"(\d+)x(\d+)", holes) if holes else None
     if grid:
-        columns = _digits(table, int(grid[1]), int(grid[2]))
+        columns: dict[str, Sequence[Any]] = _digits(table, int(grid[1]), int(grid[2]))
         options: dict[str, Sequence[Any]] = {name: range(int(grid[2])) for name in columns}
     elif holes:
         names = [name.strip() for name in holes.split(",")]
@@ -135,15 +136,15 @@ def _values_only(options: Mapping[str, Sequence[Any]]) -> Space:
     return Space(recipe=recipe, name="table", network=op(nn.Identity))
 
 
-def _digits(table: Table, holes: int, size: int) -> dict[str, list[int]]:
+def _digits(table: Table, holes: int, size: int) -> dict[str, Sequence[Any]]:
     texts = [str(text) for text in table.columns.get(ARCHITECTURE, ())]
     if holes < 1 or not 1 <= size <= 10:
         raise SpecError(f"holes {holes}x{size}: give at least one hole, of 1 to 10 values, as in 6x5")
     for row, text in enumerate(texts or [""]):
         if len(text) != holes or any(not digit.isdigit() or int(digit) >= size for digit in text):
             raise SpecError(
-                f"holes {holes}x{size}: the architecture of row {row}, {text!r}, is not {holes} digits from 0 to {size - 1}; "
-                "name the columns of holes instead: --holes depth,width"
+                f"holes {holes}x{size}: the architecture of row {row}, {text!r}, is not {holes} digits from 0 to "
+                f"{size - 1}; name the columns of holes instead, as in depth,width"
             )
     return {f"hole{index}": [int(text[index]) for text in texts] for index in range(holes)}
 

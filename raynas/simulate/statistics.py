@@ -68,8 +68,9 @@ def compare(a: Trajectories, b: Trajectories, evaluations: int | None = None) ->
         evaluations: how many ended trials (default: all of each run).
 
     Returns:
-        ``p_value`` (two-sided), ``superiority`` (the chance that a run of ``a`` is better than one of ``b``, ties half),
-        ``difference`` of the means and ``interval``, its 95 % interval by bootstrap (fixed seed).
+        ``p_value`` (two-sided), ``superiority`` (the chance that a run of ``a`` is better than one of ``b``, ties
+        half), ``difference`` of the means, and ``interval``, its 95 % interval by bootstrap (fixed seed). Runs of one
+        seed may share their first draws; the test takes them as independent, which errs towards caution.
     """
     from scipy.stats import mannwhitneyu
 

@@ -23,7 +23,7 @@ class Trajectories:
     Attributes:
         strategy, workers: whose they are.
         objective: what was searched for.
-        optimum: the table's best value at the full budget, per figure (the objective's metric and the reported columns).
+        optimum: the table's best at the full budget, per figure (the objective's metric and the reported columns).
         seeds: one a run.
         runs: per run, arrays of one entry an ended trial, in the order of ending: ``number``, ``row``, ``state`` (index
             into ``clock.STATES``), ``steps``, ``rung``, ``observed``, ``value``, ``started``, ``ended`` (virtual
@@ -99,7 +99,7 @@ class Trajectories:
         return np.array(found, dtype=float)
 
     def table(self) -> pa.Table:
-        """As one Arrow table, a row an ended trial, with ``strategy``, ``workers``, ``seed`` and ``evaluation`` (from 1)."""
+        """As one Arrow table, a row an ended trial, with ``strategy``, ``workers``, ``seed`` and ``evaluation``."""
         import pyarrow as pa
 
         lengths = [len(run["number"]) for run in self.runs]

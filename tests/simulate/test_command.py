@@ -1,0 +1,135 @@
+"""``raynas simulate``: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from raynas.cli.app import call
+from tests.simulate.tables import curves, grid
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    path = tmp_path / "grid.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(dict(grid().columns)), path)
+    return str(path)
+
+
+@pytest.fixture
+def curve_table(tmp_path: Path) -> str:
+    path = tmp_path / "curves.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(dict(curves().columns)), path)
+    return str(path)
+
+
+BASIC = ["--holes", "3x3", "--metric", "value", "--seeds", "4", "--processes", "1"]
+
+
+def simulated(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert call(["simulate", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_has_the_figures_by_strategy_and_evaluations(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--table",
+        table,
+        *BASIC,
+        "--strategy",
+        "random",
+        "--strategy",
+        "evolution",
+        "--trials",
+        "27",
+        "--at",
+        "5,27",
+    ]
+    found = simulated(capsys, *words)
+    assert set(found["strategies"]) == {"random", "evolution"}
+    entry = found["strategies"]["random"]["27"]
+    assert (entry["mean"], entry["std"], entry["optimum_rate"]) == (26.0, 0.0, 1.0)
+    assert entry["quantiles"] == {"0.05": 26.0, "0.25": 26.0, "0.5": 26.0, "0.75": 26.0, "0.95": 26.0}
+    assert found["strategies"] == found["workers"]["1"]
+    assert found["objective"] == {"metric": "value", "mode": "max"}
+    assert (found["rows"], found["networks"], found["optimum"], found["seeds"]) == (27, 27, 26.0, 4)
+    assert [(pair["a"], pair["b"]) for pair in found["comparison"]] == [("random", "evolution")]
+    again = simulated(capsys, *words)
+    for result in (found, again):
+        del result["proposal_ms"]
+    assert found == again
+
+
+def test_several_workers_and_schedulers_over_curves(curve_table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = simulated(
+        capsys, "--table", curve_table, *BASIC, "--strategy", "random", "--scheduler", "none", "--scheduler", "asha",
+        "--trials", "27", "--workers", "1,8", "--within", "2",
+    )  # fmt: skip
+    assert set(found["workers"]) == {"1", "8"}
+    assert set(found["strategies"]) == {"random+none", "random+asha"}
+    ends = found["end"]["1"]
+    assert ends["random+asha"]["seconds"] < ends["random+none"]["seconds"] / 1.5
+    assert found["end"]["8"]["random+none"]["seconds"] < ends["random+none"]["seconds"] / 4
+    assert found["target"]["value"] == 24.0
+
+
+def test_tables_trajectories_and_a_plot(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    out, plot = tmp_path / "t.parquet", tmp_path / "t.svg"
+    words = ["--table", table, *BASIC, "--strategy", "random", "--trials", "10", "--report", "value"]
+    assert call(["simulate", *words, "--out", str(out), "--plot", str(plot)]) == 0
+    printed = capsys.readouterr().out
+    assert "best value after so many evaluations" in printed
+    assert "until 26.000 was reached" in printed
+    rows = pyarrow.parquet.read_table(out)
+    assert rows.num_rows == 40
+    assert {"strategy", "workers", "seed", "evaluation", "row", "ended", "incumbent", "incumbent:value"} <= set(
+        rows.column_names
+    )
+    assert plot.read_text().startswith("<?xml")
+
+
+def test_options_reach_the_strategy(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["--table", table, *BASIC, "--strategy", "evolution", "--trials", "20", "--at", "6,8,10,12"]
+    small = simulated(capsys, *base, "--set", "evolution.population=3", "--set", "evolution.sample=3")
+    usual = simulated(capsys, *base)
+    assert small["strategies"] != usual["strategies"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--metric", "value", "--strategy", "random"], "--table FILE, or --from-search NAME"),
+        (["--table", "TABLE", "--strategy", "random"], "--metric COLUMN"),
+        (["--table", "TABLE", "--metric", "valeu", "--strategy", "random"], "did you mean 'value'"),
+        (["--table", "TABLE", *BASIC], "no strategy is named"),
+        (["--table", "TABLE", *BASIC, "--strategy", "random"], "needs a budget"),
+        (["--table", "TABLE", *BASIC, "--strategy", "randon", "--trials", "5"], "did you mean 'random'"),
+        (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--workers", "1,x"], "--workers 'x'"),
+        (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--mode", "most"], "--mode 'most'"),
+        (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--set", "a=1"], "--set 'a=1'"),
+        (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--set", "random.a=1"], "does not take"),
+        (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--noise", "-1"], "noise"),
+        (["--table", "TABLE", *BASIC, "--space", "mlp", "--strategy", "random", "--trials", "5"], "given twice"),
+        (["--table", "none.parquet", *BASIC, "--strategy", "random", "--trials", "5"], "no such file"),
+        (["--from-search", "nobody", "--strategy", "random", "--trials", "5"], "nobody"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: list[str],
+    message: str,
+    table: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAYNAS_HOME", str(tmp_path / "runs"))
+    assert call(["simulate", *(table if word == "TABLE" else word for word in words)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert message in printed.err
