@@ -235,6 +235,41 @@ class ImageClassification(Task):
         at = self.train_size
         return Data(images[:at], labels[:at], images[at:], labels[at:])
 
+    def others(self, data: str | Path) -> tuple[Tensor, Tensor]:
+        """All images of another file or folder, in this task's size and with this task's class numbers.
+
+        Args:
+            data: as for the task; classes are matched by name.
+
+        Returns:
+            ``(N, C, H, W)`` uint8, and ``(N,)`` int64.
+
+        Raises:
+            TaskError: the data cannot be used, or has a class that this task does not know.
+        """
+        import torch
+
+        channels, height, width = self.input_shape
+        other = ImageClassification(
+            data,
+            size=(height, width),
+            fit=self._wanted.fit,
+            channels=channels,
+            max_unreadable=self._wanted.max_unreadable,
+            image_column=self._columns[0],
+            label_column=self._columns[1],
+        )
+        about = other.cached.about
+        there = [name for name, count in zip(about.classes, about.counts, strict=True) if count]
+        strange = [name for name in there if name not in self.classes]
+        if strange:
+            raise TaskError(
+                f"{about.source} has images of class {strange[0]!r}, which the network was never taught; "
+                f"its classes are {', '.join(self.classes)}"
+            )
+        numbers = torch.tensor([self.classes.index(name) if name in self.classes else -1 for name in about.classes])
+        return torch.from_numpy(other.cached.images), numbers[torch.from_numpy(other.cached.labels)]
+
     @cached_property
     def _normal(self) -> tuple[Tensor, Tensor]:
         """Mean and the inverse of the deviation, ``(C, 1, 1)``."""

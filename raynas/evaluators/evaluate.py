@@ -1,0 +1,124 @@
+"""How good a trained network is on images that the search never saw."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from raynas.evaluators.execution import Execution
+from raynas.evaluators.loop import VALID_BATCH
+from raynas.tasks.images import ImageClassification
+
+if TYPE_CHECKING:
+    from raynas.space import Architecture, Space
+
+_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a network does on a set of images.
+
+    Args:
+        images: how many there are.
+        accuracy: share of them that it tells right.
+        low: lower end of the 95 % interval of the accuracy (Wilson 1927).
+        high: upper end.
+        loss: mean cross-entropy, in nats.
+        per_class: accuracy on each class that has images.
+        seen: images that are, byte for byte, among those of the search: above 0 the figures flatter.
+    """
+
+    images: int
+    accuracy: float
+    low: float
+    high: float
+    loss: float
+    per_class: dict[str, float]
+    seen: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def restore(space: Space, architecture: Architecture, task: Any, tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The network of an architecture with the weights of a trial's state (``model.<name>``), ready to be used.
+
+    Raises:
+        SpaceError: the space does not hold the architecture.
+        RuntimeError: the weights are another network's.
+    """
+    model = space.build(architecture, task.input_shape)
+    prefix = "model."
+    model.load_state_dict({name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)})
+    return model.eval()
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    task: ImageClassification,
+    data: str | Path,
+    *,
+    device: str = "cpu",
+    execution: Execution | None = None,
+) -> Evaluated:
+    """Tries a trained network on other images, made ready as those of its task were.
+
+    Args:
+        model: the network.
+        task: what it was trained on: it gives the size, the classes and the normalisation.
+        data: a Parquet file or folder, as for :class:`ImageClassification`; classes are matched by name.
+        device: a torch device.
+        execution: as in training (default: plain float32).
+
+    Raises:
+        TaskError: the data cannot be used, or has a class that the task does not know.
+    """
+    way = execution or Execution()
+    inputs, targets = task.others(data)
+    model = way.place(model, device).eval()
+    outputs = []
+    for batch in inputs.split(VALID_BATCH):
+        with way.autocast(device):
+            outputs.append(model(way.arrange(task.prepare(batch.to(device)))).float().cpu())
+    together = torch.cat(outputs)
+    right = together.argmax(1) == targets
+    low, high = wilson(int(right.sum()), len(targets))
+    return Evaluated(
+        images=len(targets),
+        accuracy=right.float().mean().item(),
+        low=low,
+        high=high,
+        loss=task.loss(together, targets).item(),
+        per_class={
+            task.classes[label]: right[targets == label].float().mean().item() for label in targets.unique().tolist()
+        },
+        seen=_in_common(inputs, torch.from_numpy(task.cached.images)),
+    )
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927), which stays in [0, 1] and is honest near its ends."""
+    share, z = right / of, _Z95
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _in_common(images: Tensor, known: Tensor) -> int:
+    """How many images are among the known ones."""
+
+    def digests(tensor: Tensor) -> list[bytes]:
+        return [hashlib.blake2b(image.data, digest_size=16).digest() for image in tensor.contiguous().numpy()]
+
+    there = set(digests(known))
+    return sum(digest in there for digest in digests(images))
