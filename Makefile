@@ -4,6 +4,8 @@
 #   make test            the tests (minutes)          make test-slow   kills and long runs
 #   make lint            ruff and mypy                make env         only the environment
 #   make bench-overhead  what the search itself costs per trial
+#   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
+#   make bench-agreement whether the ranking at a rung is the ranking at the end   (hours; ARGS="--images 2000" …)
 #
 # PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
 
@@ -11,7 +13,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-training bench-agreement clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,6 +42,12 @@ lint: env
 
 bench-overhead: env
 	$(BIN)/python -m tests.bench.overhead
+
+bench-training: env
+	$(BIN)/python -m tests.bench.training $(ARGS)
+
+bench-agreement: env
+	$(BIN)/python -m tests.bench.agreement $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
