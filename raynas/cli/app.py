@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from raynas import __version__
-from raynas.cli import read, run, show, simulate, spaces
+from raynas.cli import mlflow, read, run, show, simulate, spaces
 from raynas.errors import UserError
 
 app = typer.Typer(
@@ -51,6 +51,8 @@ app.command("show")(show.show)
 app.command("spaces")(spaces.spaces)
 app.command("describe")(spaces.describe)
 app.command("simulate")(simulate.simulate)
+app.command("ui")(mlflow.ui)
+app.command("sync")(mlflow.sync)
 
 
 def call(arguments: Sequence[str] | None = None) -> int:

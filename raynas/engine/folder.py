@@ -66,7 +66,7 @@ class SearchFolder:
         try:
             with self.journal.open("rb") as file:
                 return file.readline().endswith(b"\n")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the home holds files, too: MLflow's store
             return False
 
     def create(self) -> None:
