@@ -1,0 +1,74 @@
+"""``raynas ui`` and ``raynas sync``: a search in MLflow's UI, and bringing MLflow up to a journal by hand."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from raynas.cli.options import whole
+from raynas.cli.read import Name
+
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="MLflow's store or server (default: where the search was written, else $MLFLOW_TRACKING_URI, "
+        "else $RAYNAS_HOME/mlflow.db).",
+    ),
+]
+
+
+def ui(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The search whose trials to open (default: all searches).")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(parser=whole("--port", 1), metavar="N", help="On 127.0.0.1 (default: a free one).")
+    ] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Look at searches in MLflow's UI: prints the address, and opens it where there is a desktop. Ctrl-C ends it.
+
+    Examples:
+
+      raynas ui first
+    """
+    from raynas.engine.folder import SearchFolder, home_folder
+    from raynas.tracking.ui import open_ui
+
+    home = home_folder()
+    if name is not None:
+        SearchFolder(home, name).require()
+    open_ui(home, name, port=port, tracking_uri=tracking_uri, say=lambda line: print(line, flush=True))
+
+
+def sync(name: Name, tracking_uri: TrackingUri = None) -> None:
+    """Write to MLflow what it lacks of a search: after its server was away, or for a search made with --no-mlflow.
+
+    Examples:
+
+      raynas sync first
+
+      raynas sync first --tracking-uri http://server:5000
+    """
+    from raynas.engine.folder import SearchFolder, home_folder
+    from raynas.tracking import sync as write
+    from raynas.tracking.position import load_position
+    from raynas.tracking.uri import public_uri
+
+    folder = SearchFolder(home_folder(), name)
+    folder.require()
+    position = load_position(folder.path)
+    if tracking_uri is None and position is not None:
+        tracking_uri = position.tracking_uri
+    report = write(folder.path, tracking_uri, _progress if sys.stderr.isatty() else None)
+    for line in report.refused:
+        print(f"refused: {line}", file=sys.stderr)
+    print(f"{report.events} events are in MLflow at {public_uri(report.tracking_uri)} ({report.seconds:.1f} s)")
+    print(f"next: raynas ui {name}")
+
+
+def _progress(written: int, known: int) -> None:
+    print(f"\r{written} of {known} events", end="\n" if written == known else "", file=sys.stderr, flush=True)
