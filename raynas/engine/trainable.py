@@ -129,12 +129,11 @@ class TrialRunner(tune.Trainable):
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        """Takes the next trial in hand; what goes wrong here is reported by its first step."""
+        """Takes the next trial in hand. Its first step begins it: until then another may get it."""
         number = int(config["trial"])
         self._trial = _Trial(number, self.worker.checkpoints / f"{number:06d}")
         self._config = config
         self._started = False
-        self._write_note()
 
     def _write_note(self) -> None:
         """Says which process has this trial, for the driver that asks after a death whose trial it was."""
@@ -147,6 +146,7 @@ class TrialRunner(tune.Trainable):
 
     def _start(self) -> None:
         trial, worker = self._trial, self.worker
+        self._write_note()
         timed_out_before(trial.folder)
         if self._made is None:
             task = make_task(worker.task)

@@ -124,10 +124,10 @@ def test_names_and_folders(tmp_path: Path) -> None:
     quick(tmp_path)
     with pytest.raises(SearchFolderError, match=r"search 's' exists .* raynas resume s"):
         quick(tmp_path)
-    with pytest.raises(SearchFolderError, match=r"'t' not found .*did you mean"):
-        (tmp_path / "tt").mkdir()
-        (tmp_path / "tt" / "journal.jsonl").write_bytes((tmp_path / "s" / "journal.jsonl").read_bytes())
-        raynas.load("t", tmp_path)
+    (tmp_path / "tt").mkdir()
+    (tmp_path / "tt" / "journal.jsonl").write_bytes((tmp_path / "s" / "journal.jsonl").read_bytes())
+    with pytest.raises(SearchFolderError, match=r"'ttt' not found .*did you mean 'tt'"):
+        raynas.load("ttt", tmp_path)
     with pytest.raises(SearchFolderError, match="cannot be a folder's name"):
         quick(tmp_path, name="../s")
     with pytest.raises(SearchFolderError, match="not running"):
