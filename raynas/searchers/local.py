@@ -1,0 +1,126 @@
+"""Local search: from a random start to a better neighbour, again and again; where no neighbour is better, a new start.
+
+White, Nolen, Savani 2021, "Exploring the Loss Landscape in Neural Architecture Search" (UAI, arXiv:2005.02960): a
+strong and simple baseline. Here it is asynchronous: whenever a worker is free, an untried neighbour of the best that
+the climb has seen so far is tried, and as soon as a better one has been measured, the climb goes on from there ("query
+until improvement" in the paper).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from raynas.journal.history import LOWEST, History
+from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.space import Architecture, Space
+from raynas.tasks.objective import Objective
+
+
+class LocalSearcher(ArchitectureSearcher):
+    """Climbs from random starts (the first climb from trial 0, the space's default, where that was measured).
+
+    Every proposal's origin says which climb it belongs to, so climbs are read back from the history. A climb stands at
+    the best of its trials that have ended. If all neighbours there were tried, an earlier climb that a late result has
+    moved goes on; if there is none, a new climb starts.
+
+    Args:
+        space: where to search.
+        **others: as in ``ArchitectureSearcher``.
+
+    Example:
+        >>> searcher = LocalSearcher(space, seed=1)
+        >>> searcher.propose(history, number=30).origin
+        {'kind': 'neighbour', 'parents': [17], 'climb': 0}
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        max_concurrent: int | None = None,
+        objective: Objective | None = None,
+        trials: int | None = None,
+    ) -> None:
+        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
+        self._climbs = _Climbs()
+        self._surrounded: set[str] = set()  # a cache: ids of architectures whose neighbours were all proposed
+
+    def update(self, history: History) -> None:
+        self._climbs.follow(history)
+
+    def propose(self, history: History, number: int) -> Proposal | None:
+        rng, climbs = self.rng(number), self._climbs
+        if climbs.follow(history):
+            self._surrounded.clear()
+        started, standing = climbs.started, climbs.standing
+        if started >= 0 and started not in standing:
+            return self._start(history, rng, started)  # its starts are under way or failed: another one
+        for climb in sorted(standing, reverse=True):
+            place = history.trials[standing[climb]]
+            if place.trial_id in self._surrounded:
+                continue
+            around = [near for near in self.space.neighbours(place.architecture) if self._new(near, history)]
+            if around:
+                return self.proposal(
+                    rng.choice(around), {"kind": "neighbour", "parents": [place.number], "climb": climb}
+                )
+            self._surrounded.add(place.trial_id)
+        return self._start(history, rng, started + 1)
+
+    def _new(self, architecture: Architecture, history: History) -> bool:
+        return self.space.trial_id(architecture) not in history.seen
+
+    def _start(self, history: History, rng: random.Random, climb: int) -> Proposal | None:
+        def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
+            return self.space.sample(rng), {"kind": "start", "climb": climb}
+
+        found = self.fresh(history, rng, draw)
+        if found is not None and "climb" not in found.origin:
+            found = self.proposal(found.architecture, {**found.origin, "climb": climb})
+        return found
+
+
+class _Climbs:
+    """Where each climb stands: a cache that follows a history.
+
+    Attributes:
+        started: the number of the latest climb; -1 before the first.
+        standing: climb to the number of its best ended trial; climbs without one are not there.
+    """
+
+    def __init__(self) -> None:
+        self._follow_anew(None)
+
+    def __reduce__(self) -> tuple[type[_Climbs], tuple[()]]:
+        return _Climbs, ()  # nothing in it needs keeping
+
+    def _follow_anew(self, history: History | None) -> None:
+        self._history = history
+        self._proposed = 0  # how many of history.trials were read
+        self._ended = 0  # how many of history.ended
+        self.started = -1
+        self.standing: dict[int, int] = {}
+
+    def follow(self, history: History) -> bool:
+        """Takes what is new; says whether this is another history than before."""
+        other = history is not self._history
+        if other:
+            self._follow_anew(history)
+        for number in range(self._proposed, len(history.trials)):
+            self.started = max(self.started, _climb(history.trials[number].origin))
+        self._proposed = len(history.trials)
+        for number in history.ended[self._ended :]:
+            climb, key = _climb(history.trials[number].origin), history.key(number)
+            if key > LOWEST and (climb not in self.standing or key > history.key(self.standing[climb])):
+                self.standing[climb] = number
+        self._ended = len(history.ended)
+        return other
+
+
+def _climb(origin: Mapping[str, Any]) -> int:
+    """The climb of a trial; those that others proposed (the default, a warm start) belong to the first."""
+    climb = origin.get("climb", 0)
+    return climb if type(climb) is int and climb >= 0 else 0

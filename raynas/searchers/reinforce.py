@@ -1,0 +1,231 @@
+"""A controller that learns by policy gradient where in the space to draw from.
+
+Zoph & Le 2017, "Neural Architecture Search with Reinforcement Learning" (ICLR, arXiv:1611.01578), with the entropy
+term of Pham et al. 2018, "ENAS" (ICML, arXiv:1802.03268), and REINFORCE itself after Williams 1992 (Machine Learning
+8). Their controller is a recurrent network; this one is a table, which learns from hundreds of trials instead of
+thousands and can be read: a hole's value is drawn from a softmax of what the hole's path has learned, plus what it has
+learned for the value that was chosen just before it (so the controller is autoregressive, along the holes that the walk
+reaches).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping
+from typing import Any
+
+from raynas.errors import SpecError
+from raynas.journal.history import LOWEST, History
+from raynas.searchers.ranking import blameless
+from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.space import Architecture, Choice, Float, Int, Space, fill
+from raynas.space.nodes import Hole
+from raynas.space.operators import MANY
+from raynas.space.values import exact
+from raynas.tasks.objective import Objective
+
+#: A Float and a large Int are drawn from one of so many parts of their range.
+_PARTS = 8
+
+
+class ReinforceSearcher(ArchitectureSearcher):
+    """Draws architectures from a policy that makes what did better than expected more likely.
+
+    The policy is folded from the ended trials, in the order in which they ended. A trial's reward is the share of the
+    trials before it that it beats (0 for a failure), so the metric's scale does not matter; the baseline is a moving
+    average of rewards.
+
+    Args:
+        space: where to search.
+        rate: learning rate.
+        entropy: weight of the policy's entropy, which keeps it from settling too early.
+        decay: how much of the baseline a new reward leaves.
+        **others: as in ``ArchitectureSearcher``.
+
+    Raises:
+        SpecError: a number that makes no sense.
+
+    Example:
+        >>> searcher = ReinforceSearcher(space, seed=1)
+        >>> searcher.propose(history, number=30).origin
+        {'kind': 'policy', 'learned_from': 29, 'probability': 0.0021}
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        max_concurrent: int | None = None,
+        objective: Objective | None = None,
+        trials: int | None = None,
+        rate: float | None = None,
+        entropy: float | None = None,
+        decay: float | None = None,
+    ) -> None:
+        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
+        usual = self.options(trials)
+        self.rate = usual["rate"] if rate is None else rate
+        self.entropy = usual["entropy"] if entropy is None else entropy
+        self.decay = usual["decay"] if decay is None else decay
+        if not self.rate > 0:
+            raise SpecError(f"a controller with rate={self.rate} learns nothing; give more than 0")
+        if self.entropy < 0:
+            raise SpecError(f"entropy={self.entropy} would hurry the controller; give 0 or more")
+        if not 0 <= self.decay < 1:
+            raise SpecError(f"decay={self.decay} is a share; give 0 or more and less than 1")
+        self._policy = self._untrained()
+
+    @classmethod
+    def options(cls, trials: int | None) -> dict[str, Any]:
+        return {"rate": 0.8, "entropy": 0.01, "decay": 0.9}
+
+    def _untrained(self) -> Policy:
+        return Policy(self.space, self.rate, self.entropy, self.decay)
+
+    def update(self, history: History) -> None:
+        self._policy.follow(history)
+
+    def propose(self, history: History, number: int) -> Proposal | None:
+        policy = self._policy
+        policy.follow(history)
+
+        def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
+            architecture, probability = policy.draw(rng)
+            origin = {"kind": "policy", "learned_from": policy.learned, "probability": float(f"{probability:.3g}")}
+            return architecture, origin
+
+        return self.fresh(history, self.rng(number), draw)
+
+
+class Policy:
+    """The controller's table: a cache that follows a history, and a function of it alone.
+
+    Attributes:
+        learned: how many trials it has learned from.
+        baseline: the reward that is expected of the next one.
+    """
+
+    def __init__(self, space: Space, rate: float, entropy: float, decay: float) -> None:
+        self._space, self._rate, self._entropy, self._decay = space, rate, entropy, decay
+        self._follow_anew(None)
+
+    def __reduce__(self) -> Any:
+        return Policy, (self._space, self._rate, self._entropy, self._decay)
+
+    def _follow_anew(self, history: History | None) -> None:
+        self._history = history
+        self._read = 0  # how many of history.ended
+        self._logits: dict[tuple[str, Any], list[float]] = {}  # (path, None or the value before) to one an option
+        self._keys: list[tuple[int, float]] = []  # of the trials learned from, sorted
+        self.learned = 0
+        self.baseline = 0.5
+
+    def follow(self, history: History) -> None:
+        """Learns from what has ended since the last time."""
+        if history is not self._history:
+            self._follow_anew(history)
+        for number in history.ended[self._read :]:
+            record = history.trials[number]
+            key = history.key(number)
+            if key == LOWEST and blameless(record):
+                continue
+            beaten = (bisect_left(self._keys, key) + bisect_right(self._keys, key)) / 2
+            reward = 0.0 if key == LOWEST else beaten / len(self._keys) if self._keys else 0.5
+            insort(self._keys, key)
+            self.learn(record.architecture, reward)
+        self._read = len(history.ended)
+
+    def draw(self, rng: random.Random) -> tuple[Architecture, float]:
+        """An architecture and the probability of its draw (of parts of ranges, where there are numbers)."""
+        filled: dict[str, Any] = {}
+        before: Any = None
+        log_probability = 0.0
+
+        def choose(path: str, hole: Hole) -> Any:
+            nonlocal before, log_probability
+            chances = self._chances(path, hole, before)
+            [option] = rng.choices(range(len(chances)), chances)
+            log_probability += math.log(chances[option])
+            filled[path] = _value(hole, option, rng)
+            before = (path, option)
+            return filled[path]
+
+        fill(self._space, choose)
+        return Architecture(filled), math.exp(log_probability)
+
+    def learn(self, architecture: Architecture, reward: float) -> None:
+        """One step of REINFORCE: the gradient of reward beyond the baseline times log-probability, and of entropy."""
+        advantage = reward - self.baseline
+        before: Any = None
+
+        def choose(path: str, hole: Hole) -> Any:
+            nonlocal before
+            value = architecture[path]
+            option = _option(hole, value)
+            chances = self._chances(path, hole, before)
+            entropy = -sum(chance * math.log(chance) for chance in chances)
+            for key in ((path, None), (path, before)) if before is not None else ((path, None),):
+                logits = self._logits.setdefault(key, [0.0] * len(chances))
+                for other, chance in enumerate(chances):
+                    slope = advantage * ((other == option) - chance)
+                    slope -= self._entropy * chance * (math.log(chance) + entropy)
+                    logits[other] += self._rate * slope / (1 if key[1] is None else 2)
+            before = (path, option)
+            return value
+
+        fill(self._space, choose)
+        self.baseline = self._decay * self.baseline + (1 - self._decay) * reward
+        self.learned += 1
+
+    def _chances(self, path: str, hole: Hole, before: Any) -> list[float]:
+        """The probability of each option; never quite 0."""
+        count = _count(hole)
+        always = self._logits.get((path, None)) or [0.0] * count
+        after = self._logits.get((path, before)) if before is not None else None
+        logits = [a + b for a, b in zip(always, after, strict=True)] if after else always
+        top = max(logits)
+        powers = [math.exp(max(logit - top, -30.0)) for logit in logits]
+        total = sum(powers)
+        return [power / total for power in powers]
+
+
+def _count(hole: Hole) -> int:
+    """How many options the policy knows of a hole."""
+    if isinstance(hole, (Int, Float)) and hole.size > MANY:
+        return _PARTS
+    return int(hole.size)
+
+
+def _option(hole: Hole, value: Any) -> int:
+    """The option that a value belongs to."""
+    if isinstance(hole, Choice):
+        return [exact(option) for option in hole.options].index(exact(value))
+    assert isinstance(hole, (Int, Float))
+    if hole.size <= MANY:
+        return int(value - hole.low) if isinstance(hole, Int) else 0
+    low, high = _range(hole)
+    place = ((math.log(value) if hole.log else value) - low) / (high - low)
+    return min(max(int(place * _PARTS), 0), _PARTS - 1)
+
+
+def _value(hole: Hole, option: int, rng: random.Random) -> Any:
+    """A value of an option: of a part of a range, one at random."""
+    if isinstance(hole, Choice) or hole.size <= MANY:
+        return hole.at(option)
+    assert isinstance(hole, (Int, Float))
+    low, high = _range(hole)
+    drawn = low + (high - low) * (option + rng.random()) / _PARTS
+    drawn = math.exp(drawn) if hole.log else drawn
+    if isinstance(hole, Int):
+        return min(max(round(drawn), hole.low), hole.high)
+    return min(max(drawn, hole.low), hole.high)
+
+
+def _range(hole: Int | Float) -> tuple[float, float]:
+    """The ends of a hole's range, in logarithms if it is logarithmic; of a whole number, half a step further out."""
+    step = 0.5 if isinstance(hole, Int) else 0.0
+    low, high = hole.low - step, hole.high + step
+    return (math.log(low), math.log(high)) if hole.log else (low, high)

@@ -1,0 +1,83 @@
+"""The policy-gradient controller: its gradient against finite differences, and that it learns."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from contract import SPACES, check_exhausted, check_other_process, check_recomputed, mixed_space
+from driving import best, options_space, simulate, target_score
+
+from raynas.errors import SpecError
+from raynas.searchers.random import RandomSearcher
+from raynas.searchers.reinforce import Policy, ReinforceSearcher
+
+
+def make(space, **more):
+    return ReinforceSearcher(space, **{"seed": 3, **more})
+
+
+@pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_proposal_can_be_recomputed_from_its_prefix(kind, workers):
+    check_recomputed(make, SPACES[kind](), workers=workers, trials=24)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_finite_space_is_exhausted(workers):
+    check_exhausted(make, workers)
+
+
+def test_proposals_are_equal_in_another_process():
+    check_other_process(ReinforceSearcher)
+
+
+def test_a_step_is_the_gradient():
+    """Of advantage x log-probability + entropy, by finite differences, for the one hole of a space."""
+    space = options_space(holes=1, options=3)
+    policy = Policy(space, rate=1.0, entropy=0.2, decay=0.9)
+    start = [0.3, -0.2, 0.1]
+    policy._logits[("recipe.h0", None)] = list(start)
+    chosen = space.replay({"recipe.h0": 1})
+
+    def goal(logits):
+        total = sum(map(math.exp, logits))
+        chances = [math.exp(logit) / total for logit in logits]
+        return 0.4 * math.log(chances[1]) - 0.2 * sum(chance * math.log(chance) for chance in chances)
+
+    policy.learn(chosen, reward=policy.baseline + 0.4)
+    for place in range(3):
+        step = [1e-6 * (place == other) for other in range(3)]
+        up, down = ([a + sign * b for a, b in zip(start, step, strict=True)] for sign in (1, -1))
+        slope = (goal(up) - goal(down)) / 2e-6
+        assert policy._logits[("recipe.h0", None)][place] - start[place] == pytest.approx(slope, abs=1e-6)
+
+
+def test_what_is_rewarded_becomes_likely():
+    space = mixed_space()
+    policy, rng = Policy(space, rate=0.8, entropy=0.01, decay=0.9), random.Random(1)
+    for _ in range(300):
+        architecture, probability = policy.draw(rng)
+        assert 0 < probability < 1
+        policy.learn(architecture, float(architecture["recipe.a"] == 2 and architecture["recipe.lr"] > 0.1))
+    drawn = [policy.draw(rng)[0] for _ in range(100)]
+    assert sum(a["recipe.a"] == 2 and a["recipe.lr"] > 0.1 for a in drawn) > 80
+
+
+def test_it_beats_random():
+    """15 seeds, 200 trials on a function with one optimum among 4**10: better in nearly all."""
+    space = options_space(holes=10)
+    better = sum(
+        best(simulate(ReinforceSearcher(space, seed=seed), target_score, 200, seed=seed))
+        > best(simulate(RandomSearcher(space, seed=seed), target_score, 200, seed=seed))
+        for seed in range(15)
+    )
+    assert better >= 13
+
+
+@pytest.mark.parametrize(("options", "words"), [({"rate": 0.0}, "learns nothing"), ({"decay": 1.0}, "share"),
+                                                ({"entropy": -1.0}, "hurry")])  # fmt: skip
+def test_options_that_make_no_sense(options, words):
+    with pytest.raises(SpecError, match=words):
+        make(options_space(), **options)
