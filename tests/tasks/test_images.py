@@ -94,7 +94,7 @@ def test_a_folder_of_mixed_sizes_and_kinds(tmp_path: Path) -> None:
     data = task.data
     assert (len(data.train_inputs), len(data.valid_inputs)) == (10, 2)
     assert data.train_inputs.dtype == torch.uint8
-    assert "12 images in 3 classes, 64x64 colour (cropped to the middle from 30x30 to 100x150)" in task.summary
+    assert "12 images in 3 classes, 64x64 colour (scaled, cropped to the middle from 30x30 to 100x150)" in task.summary
     prepared = task.prepare(data.train_inputs)
     assert prepared.dtype == torch.float32
     assert task.augment(prepared, torch.Generator()).shape == prepared.shape

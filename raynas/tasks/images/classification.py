@@ -220,7 +220,7 @@ class ImageClassification(Task):
         kind = "grey" if channels == 1 else "colour"
         words = f"{about.size:,} images in {self.num_classes} classes, {height}x{width} {kind}"
         if about.fitted:
-            how = "cropped to the middle" if self._wanted.fit == "crop" else "resized"
+            how = "scaled, cropped to the middle" if self._wanted.fit == "crop" else "resized"
             smallest, largest = (f"{high}x{wide}" for high, wide in about.sizes)
             words += f" ({how} from {smallest})" if smallest == largest else f" ({how} from {smallest} to {largest})"
         own = "the data's own" if about.held_out else f"{self.valid_size / about.size:.0%} of each class"
@@ -283,6 +283,15 @@ class ImageClassification(Task):
         """Floats of mean 0 and deviation 1 in each channel (of training images that no split validates with)."""
         mean, scale = (tensor.to(inputs.device) for tensor in self._normal)
         return inputs.float().sub_(mean).mul_(scale)
+
+    def preprocessing(self) -> dict[str, Any] | None:
+        mean, scale = (tensor.flatten().tolist() for tensor in self._normal)
+        return {
+            **(super().preprocessing() or {}),
+            "fit": self._wanted.fit,
+            "normalise": [{"subtract": mean}, {"multiply": scale}],
+            "classes": list(self.classes),
+        }
 
     def augment(self, inputs: Tensor, generator: Generator) -> Tensor:
         from raynas.tasks.augment import cutout, shift
