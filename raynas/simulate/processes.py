@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -29,13 +30,15 @@ def for_all(work: Callable[[_In], _Out], inputs: Sequence[_In], processes: int |
     """
     global _work
     count = min(processes or available_cores(), len(inputs))
-    if count <= 1 or "fork" not in multiprocessing.get_all_start_methods():
-        return [work(item) for item in inputs]
     _work = work
+    gc.freeze()  # a table is a million small objects: the collector need not look at them again and again
     try:
+        if count <= 1 or "fork" not in multiprocessing.get_all_start_methods():
+            return [work(item) for item in inputs]
         with multiprocessing.get_context("fork").Pool(count, initializer=_one_thread) as pool:
             return pool.map(_do, inputs, chunksize=max(1, min(8, len(inputs) // (4 * count))))
     finally:
+        gc.unfreeze()
         _work = None
 
 

@@ -86,11 +86,11 @@ def compare(a: Trajectories, b: Trajectories, evaluations: int | None = None) ->
     rng = np.random.default_rng(0)
     means = [rng.choice(side, (_RESAMPLES, len(side))).mean(axis=1) for side in (left, right)]
     low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
-    interval = sorted((float(sign * low), float(sign * high)))
+    interval = sorted((float(sign * low) + 0.0, float(sign * high) + 0.0))
     return {
         "p_value": 1.0 if np.isnan(p_value) else float(p_value),
         "superiority": float(statistic / (len(left) * len(right))),
-        "difference": float(sign * (left.mean() - right.mean())),
+        "difference": float(sign * (left.mean() - right.mean())) + 0.0,  # no -0
         "interval": interval,
     }
 
