@@ -46,11 +46,11 @@ def small_resnet(task: Any) -> Any:
     return Space(name="small_resnet", **parts, head=op(ClassifierHead, num_classes=task.num_classes))
 
 
-def one(arguments: tuple[str, int, int, str, int]) -> tuple[str, int, list[float], float]:
+def one(arguments: tuple[str, int | None, int, int, str, int]) -> tuple[str, int, list[float], float]:
     """Trains one architecture; its validation accuracy after each epoch, and its seconds."""
     import torch
 
-    data, images, epochs, recipe, number = arguments
+    data, size, images, epochs, recipe, number = arguments
     from raynas.evaluators.evaluator import TrialContext
     from raynas.evaluators.execution import Execution
     from raynas.evaluators.training import Training
@@ -58,11 +58,11 @@ def one(arguments: tuple[str, int, int, str, int]) -> tuple[str, int, list[float
     from raynas.tasks.task import Data
 
     torch.set_num_threads(1)
-    task = ImageClassification(data)
+    task = ImageClassification(data, size=size)
     whole = task.data
     # The order is stratified, so any head of it is a fair sample.
     part = Data(
-        whole.train_inputs[:images], whole.train_targets[:images], whole.valid_inputs[:2000], whole.valid_targets[:2000]
+        whole.train_inputs[:images], whole.train_targets[:images], whole.valid_inputs[:1500], whole.valid_targets[:1500]
     )
     task.__dict__["data"] = part
     space = small_resnet(task)
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--architectures", type=int, default=24)
     parser.add_argument("--images", type=int, default=45_000, help="images to train on")
     parser.add_argument("--epochs", type=int, default=27)
+    parser.add_argument("--size", type=int, help="pixels a side (default: the images' own)")
     parser.add_argument("--recipes", nargs="*", default=["one_cycle", "wsd+ema"], choices=list(RECIPES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--keep", type=Path, default=Path("agreement.jsonl"), help="where results are kept")
@@ -116,7 +117,7 @@ def main() -> None:
     if not Path(arguments.data).exists():
         parser.error(f"there is no data at {arguments.data}; set RAYNAS_DATA, or give --data")
     done: dict[tuple[str, int], list[float]] = {}
-    key = [arguments.images, arguments.epochs]
+    key = [arguments.size, arguments.images, arguments.epochs]
     if arguments.keep.exists():
         for line in arguments.keep.read_text().splitlines():
             entry = json.loads(line)
@@ -124,7 +125,7 @@ def main() -> None:
                 done[entry["recipe"], entry["number"]] = entry["curve"]
     wanted = [(recipe, number) for number in range(arguments.architectures) for recipe in arguments.recipes]
     todo = [
-        (arguments.data, arguments.images, arguments.epochs, recipe, number)
+        (arguments.data, arguments.size, arguments.images, arguments.epochs, recipe, number)
         for recipe, number in wanted
         if (recipe, number) not in done
     ]
@@ -144,7 +145,8 @@ def main() -> None:
         recipe: np.array([done[recipe, number] for number in range(arguments.architectures)])
         for recipe in arguments.recipes
     }
-    print(f"{arguments.architectures} architectures, {arguments.images:,} images, {arguments.epochs} epochs:")
+    size = f" of {arguments.size}x{arguments.size}" if arguments.size else ""
+    print(f"{arguments.architectures} architectures, {arguments.images:,} images{size}, {arguments.epochs} epochs:")
     print()
     report(curves, rungs)
 
