@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,15 +70,15 @@ def open_store(tracking_uri: str) -> RunStore:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    # MLflow's own log writes a line for each step of a new database, and for each value that is cut.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # MLflow's own log has a line for each step of a new database, and a traceback for each try at one that is away.
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with _first_use(tracking_uri), _answers():
             client = mlflow.MlflowClient(tracking_uri=tracking_uri)
             client.search_experiments(max_results=1)
     except (Refused, MlflowException, ImportError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _one_line(error)
         raise UserError(f"MLflow cannot use the tracking URI {public_uri(tracking_uri)!r}: {reason}") from None
     return RunStore(client, tracking_uri)
 
@@ -263,19 +264,26 @@ def _answers() -> Iterator[None]:
         yield
     except MlflowException as error:
         code = getattr(error, "error_code", "")
-        message = str(error).strip().splitlines()[0] if str(error).strip() else code
+        message = _one_line(error) or code
         if code == _GONE:
             raise RunGone(message) from error
         if code in _FINAL or code == "RESOURCE_ALREADY_EXISTS":
             raise Refused(message) from error
         raise Unreachable(message) from error
     except (requests.RequestException, OSError) as error:
-        raise Unreachable(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+        raise Unreachable(f"{type(error).__name__}: {_one_line(error)}") from error
     except Exception as error:
         # SQLAlchemy's own errors (a locked or vanished database) come through unwrapped now and then.
         if type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg")):
-            raise Unreachable(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+            raise Unreachable(f"{type(error).__name__}: {_one_line(error)}") from error
         raise
+
+
+def _one_line(error: Exception) -> str:
+    """The line that says something: SQLAlchemy puts advice before it, and SQL after it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("(raised as a result", "[SQL", "[parameters"))]
+    return (telling or lines or [""])[0][:500]
 
 
 @contextlib.contextmanager
@@ -294,6 +302,25 @@ def _first_use(tracking_uri: str) -> Iterator[None]:
         ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
+        new = not database.exists()
         yield
+        if new and _is_local(database.parent):
+            # Readers (the UI) and the writer no longer lock each other out, and a commit waits for the disk once, not
+            # three times. The mode stays with the file; it needs all processes on one machine.
+            with contextlib.closing(sqlite3.connect(database)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
     finally:
         os.close(file)
+
+
+def _is_local(folder: Path) -> bool:
+    """Whether the folder is surely on a disk of this machine."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    path, found = str(folder.resolve()), ("", "")
+    for _, where, kind, *_ in (line.split() for line in mounts):
+        if (path + "/").startswith(where.rstrip("/") + "/") and len(where) >= len(found[0]):
+            found = (where, kind)
+    return found[1] in {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "f2fs"}

@@ -211,12 +211,13 @@ class Tracker:
 
     def _write_trial(self, record: TrialRecord, parent: RunHandle, live: bool) -> None:
         number = record.number
+        running = live and self._changes.in_hand(number)
         run = self._runs.get(number)
         if run is None:
-            run = self._runs[number] = self._make_run(record, parent)
+            run = self._runs[number] = self._make_run(record, parent, running)
         if not run.deleted:
             try:
-                self._write_run(run, record, live and self._changes.in_hand(number))
+                self._write_run(run, record, running)
             except Refused as error:
                 self.refused.append(f"trial {number}: {error}")
             except RunGone:  # removed for good under our hands
@@ -225,13 +226,15 @@ class Tracker:
                 return self._write_trial(record, parent, live)
         self._changes.unmark(number)
 
-    def _make_run(self, record: TrialRecord, parent: RunHandle) -> RunHandle:
+    def _make_run(self, record: TrialRecord, parent: RunHandle, running: bool) -> RunHandle:
         search = self._search
         if record.number in self._doubtful:
             there = self.store.runs_of_trial(self._experiment_id, search["search_id"], record.number)
             if there:
                 return self._choose(there, None)
         tags = runs.trial_identity(record, search["search_id"], search["name"], parent.run_id)
+        if not record.error:  # its text is written before the tag that says so
+            tags |= runs.trial_state(record, running)
         begun = runs.milliseconds(record.proposed_at)
         try:
             run = self.store.create(self._experiment_id, runs.trial_run_name(record), begun, tags)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,12 @@ import pytest
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from raynas.tracking.store import open_store
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    open_store(f"sqlite:///{path}")
-    return path
+    folder = tmp_path_factory.mktemp("store")
+    open_store(f"sqlite:///{folder / 'mlflow.db'}")
+    # Copied by SQLite itself: part of it may still lie in the file's write-ahead log.
+    with closing(sqlite3.connect(folder / "mlflow.db")) as made, closing(sqlite3.connect(folder / "empty.db")) as empty:
+        made.backup(empty)
+    return folder / "empty.db"
 
 
 @pytest.fixture
