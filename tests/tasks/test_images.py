@@ -108,6 +108,19 @@ def test_pixels_and_labels_arrive_as_they_are(tmp_path: Path) -> None:
     assert all_images(task) == expected
 
 
+def test_preprocessing_says_what_prepare_does(tmp_path: Path) -> None:
+    task = ImageClassification(make_folder(tmp_path / "photos"), fit="resize")
+    said = task.preprocessing()
+    assert said is not None
+    assert (said["channels"], said["height"], said["width"], said["fit"]) == (3, 20, 24, "resize")
+    assert said["classes"] == ["cat", "dog"]
+    (first, mean), (second, scale) = (next(iter(step.items())) for step in said["normalise"])
+    assert (first, second) == ("subtract", "multiply")
+    images = task.data.train_inputs
+    by_hand = (images.float() - torch.tensor(mean)[:, None, None]) * torch.tensor(scale)[:, None, None]
+    assert torch.equal(task.prepare(images), by_hand)
+
+
 @pytest.mark.parametrize("fit", ["crop", "resize"])
 def test_other_sizes_are_cropped_or_resized(tmp_path: Path, fit: str) -> None:
     """A picture in three stripes, twice as wide as high: the crop sees the middle alone, the resize all three."""

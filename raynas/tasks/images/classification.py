@@ -276,8 +276,8 @@ class ImageClassification(Task):
         import torch
 
         about = self.cached.about
-        mean, std = torch.tensor(about.mean), torch.tensor(about.std)
-        return mean[:, None, None], (1 / std)[:, None, None]
+        mean, scale = torch.tensor(about.mean), torch.tensor([1 / std for std in about.std])
+        return mean[:, None, None], scale[:, None, None]
 
     def prepare(self, inputs: Tensor) -> Tensor:
         """Floats of mean 0 and deviation 1 in each channel (of training images that no split validates with)."""
@@ -290,6 +290,18 @@ class ImageClassification(Task):
             **(super().preprocessing() or {}),
             "fit": self._wanted.fit,
             "normalise": [{"subtract": mean}, {"multiply": scale}],
+            "classes": list(self.classes),
+        }
+
+    def preprocessing(self) -> dict[str, Any] | None:
+        about = self.cached.about
+        channels, height, width = about.shape
+        return {
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "fit": self._wanted.fit,
+            "normalise": [{"subtract": list(about.mean)}, {"multiply": [1 / std for std in about.std]}],
             "classes": list(self.classes),
         }
 
