@@ -293,18 +293,6 @@ class ImageClassification(Task):
             "classes": list(self.classes),
         }
 
-    def preprocessing(self) -> dict[str, Any] | None:
-        about = self.cached.about
-        channels, height, width = about.shape
-        return {
-            "channels": channels,
-            "height": height,
-            "width": width,
-            "fit": self._wanted.fit,
-            "normalise": [{"subtract": list(about.mean)}, {"multiply": [1 / std for std in about.std]}],
-            "classes": list(self.classes),
-        }
-
     def augment(self, inputs: Tensor, generator: Generator) -> Tensor:
         from raynas.tasks.augment import cutout, shift
 
