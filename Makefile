@@ -3,7 +3,8 @@
 #   make demo            search for a network on the embedded data, and show what was found (a few minutes)
 #   make test            the tests (minutes)          make test-slow   kills and long runs
 #   make lint            ruff and mypy                make env         only the environment
-#   make bench-overhead  what the search itself costs per trial
+#   make bench-overhead bench-mlflow  what the search itself costs per trial
+#   make bench-tpe       what a proposal of TPE costs as a search grows
 #   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-agreement whether the ranking at a rung is the ranking at the end   (hours; ARGS="--images 2000" …)
 #
@@ -13,7 +14,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead bench-training bench-agreement clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-tpe bench-training bench-agreement clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -42,6 +43,12 @@ lint: env
 
 bench-overhead: env
 	$(BIN)/python -m tests.bench.overhead
+
+bench-tpe: env
+	$(BIN)/python -m tests.bench.tpe
+
+bench-mlflow: env
+	$(BIN)/python -m tests.bench.mlflow_overhead $(ARGS)
 
 bench-training: env
 	$(BIN)/python -m tests.bench.training $(ARGS)

@@ -22,7 +22,6 @@ latest, as leave it to the others.
 
 from __future__ import annotations
 
-import copy
 import datetime
 import math
 from bisect import insort
@@ -166,7 +165,9 @@ class _Frozen(FrozenTrial):
     """A trial that a storage copies in microseconds: nobody changes what is in a trial that was told."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
-        return copy.copy(self)
+        twin = _Frozen.__new__(_Frozen)
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 def _at_fault(record: TrialRecord) -> bool:
