@@ -16,18 +16,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from raynas.engine.api import listing, load, resume, search
+    from raynas.engine.api import listing, resume, search
     from raynas.engine.result import SearchResult
+    from raynas.export import export_model, load, load_model
 
 _WHERE = {
     "search": "raynas.engine.api",
     "resume": "raynas.engine.api",
-    "load": "raynas.engine.api",
     "listing": "raynas.engine.api",
+    "load": "raynas.export.read",
+    "load_model": "raynas.export.read",
+    "export_model": "raynas.export.write",
     "SearchResult": "raynas.engine.result",
 }
 
-__all__ = ["SearchResult", "__version__", "listing", "load", "resume", "search"]
+__all__ = [
+    "SearchResult",
+    "__version__",
+    "export_model",
+    "listing",
+    "load",
+    "load_model",
+    "resume",
+    "search",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -36,14 +36,20 @@ FLOORS = {
 }
 
 #: A built graph is a block, a space may name the type of the task it is made for, and all of the ground floor may raise
-#: its errors; nothing else looks across its own floor.
-SIDEWAYS = {("space", "blocks"), ("search_spaces", "tasks"), ("durations", "errors"), ("registry", "errors")}
+#: its errors; an export reads a search. Nothing else looks across its own floor.
+SIDEWAYS = {
+    ("space", "blocks"),
+    ("search_spaces", "tasks"),
+    ("durations", "errors"),
+    ("registry", "errors"),
+    ("export", "engine"),
+}
 
 #: Ray is known on these floors only.
 RAY_FLOORS = {5, 6, 7}
 
 #: Where torch may be imported at the head of a module; all others import it in the function that needs it.
-TORCH_PACKAGES = {"blocks", "tasks", "costs", "evaluators", "search_spaces"}
+TORCH_PACKAGES = {"blocks", "tasks", "costs", "evaluators", "search_spaces", "export"}
 
 FILES = sorted([*(ROOT / "raynas").rglob("*.py"), *(ROOT / "search_spaces").rglob("*.py")])
 

@@ -18,7 +18,7 @@ class ConvNormAct(nn.Module):
         kernel_size: odd; the padding keeps the size at stride 1.
         stride: 2 halves height and width.
         groups: groups of the convolution (``in_channels`` for a depthwise one).
-        activation: a name from :mod:`raynas.blocks.activation`; ``"none"`` for none.
+        activation: a key of ``ACTIVATIONS``; ``"none"`` for none.
     """
 
     def __init__(

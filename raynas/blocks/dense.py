@@ -13,7 +13,7 @@ class DenseBlock(nn.Module):
     Args:
         in_features: features that arrive.
         out_features: features that leave.
-        activation: a name from :mod:`raynas.blocks.activation`.
+        activation: a key of ``ACTIVATIONS``.
         norm: ``"none"``, ``"batch"`` or ``"layer"``.
         dropout: probability of dropping a feature in training.
 

@@ -19,7 +19,7 @@ class ResidualBlock(nn.Module):
         out_channels: channels that leave.
         kernel_size: odd; of both convolutions.
         stride: 2 halves height and width.
-        activation: a name from :mod:`raynas.blocks.activation`.
+        activation: a key of ``ACTIVATIONS``.
         squeeze_excite: whether the residual branch ends in squeeze-and-excitation.
         downsample: how a stride above 1 is made: ``"conv"`` (strided convolutions), ``"avg"`` or ``"max"`` (pooling
             before both branches).

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas.engine.folder import SearchFolder, is_locked
 from raynas.engine.trial_log import log_path, tail
 from raynas.journal import History, TrialRecord, read
 from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    import pandas
+    from torch import nn
 
 #: Why a session ended, as the search's status.
 _STATUS = {
@@ -109,6 +113,37 @@ class SearchResult:
         """The last lines of what trial ``number`` printed."""
         return tail(self._folder.logs, number, lines) if lines else []
 
+    @property
+    def trials(self) -> pandas.DataFrame:
+        """All trials, a row each, indexed by their numbers: see ``raynas.engine.frames.rows``."""
+        from raynas.engine.frames import trials_frame
+
+        return trials_frame(self)
+
+    @property
+    def curves(self) -> pandas.DataFrame:
+        """Every measurement, indexed by (trial, step): ``found.curves.loc[7]`` is trial 7's curve."""
+        from raynas.engine.frames import curves_frame
+
+        return curves_frame(self)
+
+    def build(
+        self, trial: int | None = None, *, weights: bool = True, space: Any = None, task: Any = None
+    ) -> nn.Module:
+        """The network of a trial (default: the best) with the weights that the search kept, in eval mode, on the CPU.
+
+        Args:
+            trial: its number.
+            weights: whether to load the kept weights; False gives new, random ones.
+            space, task: again, where the search was made with objects and not with references.
+
+        Raises:
+            UserError: there is no such trial, or its weights are not kept.
+        """
+        from raynas.engine.kept import build
+
+        return build(self, trial, weights=weights, space=space, task=task)
+
     def summary(self) -> dict[str, Any]:
         """The search in plain JSON: the keys of ``raynas status --json`` (docs/json.md)."""
         history, best, default = self.history, self.best, self.default
@@ -140,6 +175,11 @@ class SearchResult:
             "best": None if best is None else trial_summary(best, self.objective),
             "default": None if default is None else trial_summary(default, self.objective),
         }
+
+    def _repr_html_(self) -> str:
+        from raynas.engine.frames import as_html
+
+        return as_html(self)
 
     def __repr__(self) -> str:
         best = self.best

@@ -71,6 +71,29 @@ class Task(ABC):
         """A batch of stored inputs as normalised floats: ``(B, ...)`` uint8 to ``(B, *input_shape)`` float32."""
         return inputs.float().div_(127.5).sub_(1.0)
 
+    def preprocessing(self) -> dict[str, Any] | None:
+        """What an exported model does with an image file, in plain JSON; None where inputs are not images.
+
+        Override it together with :meth:`prepare`: an export compares the two.
+
+        Returns:
+            ``channels`` (1: grey, 3: colour), ``height``, ``width``; ``fit``: what becomes of an image of another size,
+            ``"crop"`` (scaled to cover it, the middle is taken) or ``"resize"``; ``normalise``: steps from pixels (0 to
+            255) to a network's inputs, each one operation (``subtract``, ``multiply``, ``divide``) and its number,
+            or one number a channel; ``classes``: their names, in the order of a network's outputs.
+        """
+        if len(self.input_shape) != 3 or self.input_shape[0] not in (1, 3):
+            return None
+        channels, height, width = self.input_shape
+        return {
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "fit": "crop",
+            "normalise": [{"divide": 127.5}, {"subtract": 1.0}],
+            "classes": [str(number) for number in range(self.num_classes)],
+        }
+
     def augment(self, inputs: Tensor, generator: Generator) -> Tensor:
         """A random variation of a whole batch of *prepared* training inputs; by default none.
 

@@ -1,0 +1,128 @@
+"""A search's networks, built again: which trials' weights are kept, and the module of a trial with them loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raynas.engine.parts import Parts, find_parts, input_shape, require_same_space, resumed_source
+from raynas.engine.result import SearchResult
+from raynas.errors import SearchFolderError, SpecError
+from raynas.evaluators import checkpoint
+from raynas.journal import TrialRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_MODEL = "model."
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's weights and buffers by their names in the network, and after how many steps (``partial``: and some
+    batches) they were kept."""
+
+    tensors: dict[str, Tensor]
+    step: int
+    partial: bool
+
+
+def kept_trials(result: SearchResult) -> list[TrialRecord]:
+    """The trials whose weights are there, the best first: those of ``keep_best``, and unfinished ones."""
+    history = result.history
+    with_files = (
+        record for record in history.trials.values() if any(_folder(result, record.number).glob("step-*.safetensors"))
+    )
+    return sorted(with_files, key=lambda record: (history.key(record), -record.number), reverse=True)
+
+
+def chosen_trial(result: SearchResult, number: int | None) -> TrialRecord:
+    """The trial of that number; the best one for None.
+
+    Raises:
+        SearchFolderError: there is no such trial.
+    """
+    if number is None:
+        if result.best is None:
+            raise SearchFolderError(
+                f"search {result.name!r} has measured nothing yet; let it run first: raynas resume {result.name}"
+            )
+        return result.best
+    record = result.history.trials.get(number)
+    if record is None:
+        there = len(result.history.trials)
+        known = f"its trials are 0 to {there - 1}" if there else "it has none yet"
+        raise SearchFolderError(
+            f"search {result.name!r} has no trial {number}; {known} (raynas trials {result.name} lists them)"
+        )
+    return record
+
+
+def kept_weights(result: SearchResult, record: TrialRecord) -> Weights:
+    """The weights that a trial left.
+
+    Raises:
+        SearchFolderError: they are not kept; the message names the trials whose weights are.
+    """
+    found = checkpoint.newest(_folder(result, record.number))
+    tensors = {} if found is None else found.state.tensors
+    weights = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
+    if found is None or not weights:
+        kept = [str(other.number) for other in kept_trials(result) if other is not record]
+        keep = f"its keep_best is {result.spec.get('keep_best')}"
+        there = f"those of trial {', '.join(kept)} are" if kept else "nor those of any other"
+        way_out = f"take one of these (--trial {kept[0]}), or" if kept else "to have weights,"
+        raise SearchFolderError(
+            f"the weights of trial {record.number} of {result.name!r} are not kept, {there} ({keep}); "
+            f"{way_out} search again with a larger keep_best"
+        )
+    return Weights(weights, found.step, found.partial)
+
+
+def parts_of(result: SearchResult, *, space: Any = None, task: Any = None, evaluator: Any = None) -> Parts:
+    """Space and task of a search, made again from their references; objects have to be handed in again.
+
+    Raises:
+        UserError: they cannot be had, or the space is no longer the one that was searched.
+    """
+    for what, given in (("space", space), ("task", task)):
+        if given is None and result.spec[what].startswith("<"):
+            raise SpecError(
+                f"search {result.name!r} was made with the {what} object {result.spec[what]}, which is not kept; "
+                f"hand it in again from Python: {what}=…"
+            )
+    parts = find_parts(
+        resumed_source("raynas.spaces", result.spec["space"], space, result._folder),
+        resumed_source("raynas.tasks", result.spec["task"], task, result._folder),
+        evaluator,
+    )
+    require_same_space(result, parts.space)
+    return parts
+
+
+def build(
+    result: SearchResult, number: int | None = None, *, weights: bool = True, space: Any = None, task: Any = None
+) -> nn.Module:
+    """The network of a trial (the best for None), in eval mode, on the CPU.
+
+    Args:
+        weights: whether to load those that the search kept; else they are new and random.
+        space, task: again, where the search was made with objects and not with references.
+
+    Raises:
+        UserError: there is no such trial, its weights are not kept, or the space cannot be had again.
+    """
+    record = chosen_trial(result, number)
+    tensors = kept_weights(result, record).tensors if weights else {}
+    parts = parts_of(result, space=space, task=task)
+    shape = input_shape(parts)
+    if shape is None:
+        raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
+    module = parts.space.build(record.architecture, shape)
+    if weights:
+        module.load_state_dict(tensors)
+    return module.eval()
+
+
+def _folder(result: SearchResult, number: int) -> Any:
+    return result._folder.trial_folder(number)

@@ -1,0 +1,86 @@
+"""The one file of an export: the network, the blocks that it is made of, and a ``main`` that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raynas.export.collect import Collection
+from raynas.export.network import NetworkSource
+from raynas.space.fill import Network
+
+_RUNTIME = "raynas.export.runtime"
+NETWORK = "Network"
+
+_LOAD = '''
+def load(folder: str | {Path} = {HERE}) -> Network:
+    """The network with its trained weights, in eval mode."""
+    network = Network()
+    network.load_state_dict({load_file}({Path}(folder) / "model.safetensors"))
+    return network.eval()
+'''
+
+_MAIN = """
+if __name__ == "__main__":
+    sys.exit({main}(load()))
+"""
+
+_MAIN_WITHOUT_IMAGES = """
+if __name__ == "__main__":
+    print(load())
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """An exported file's text, and the installed packages that it needs besides torch, Pillow and safetensors."""
+
+    text: str
+    needs: Mapping[str, str]
+
+
+def write_program(
+    network: Network, input_shape: tuple[int, ...], title: str, about: list[str], images: bool
+) -> Program:
+    """The text of ``model.py``.
+
+    Args:
+        network: the filled template.
+        input_shape: of one sample, without the batch.
+        title: the file's first line.
+        about: lines that follow it.
+        images: whether the network takes images, so that the file can predict on image files.
+
+    Raises:
+        ExportError: the source of a module cannot be copied.
+    """
+    collection = Collection(frozenset({NETWORK, "load", "network", "folder"}))
+    future = "from __future__ import annotations"
+    path = collection.add_import("pathlib", "Path")
+    load_file = collection.add_import("safetensors.torch", "load_file")
+    here = collection.add(_RUNTIME, "HERE")
+    main: Any = None
+    if images:
+        main = collection.add(_RUNTIME, "main")
+        collection.add_import("sys")
+    source = NetworkSource(collection, network, input_shape)
+    collection.settle()
+    load = _LOAD.format(Path=path, HERE=here, load_file=load_file)
+    ends = _MAIN.format(main=main) if images else _MAIN_WITHOUT_IMAGES
+    shape = " x ".join(map(str, input_shape))
+    outputs = " x ".join(map(str, source.output_shape))
+    needs = "".join(f" and {package}" for package in collection.needs)
+    usage = ["", "    python model.py image.png", "", f"It needs torch, safetensors and Pillow{needs}, nothing else."]
+    words = [title, "", *about, *(usage if images else ["", f"It needs torch and safetensors{needs}, nothing else."])]
+    pieces = [
+        '"""' + "\n".join(words) + '\n"""\n',
+        future + "\n\n" + "\n".join(collection.imports()) + "\n",
+        "\n" + source.text(NETWORK, f"A batch of inputs of {shape} in, {outputs} outputs for each of them out."),
+    ]
+    blocks = collection.definitions(without=frozenset({_RUNTIME}))
+    if blocks:
+        pieces.append("\n" + blocks)
+    head = "# How it is loaded and used" if images else "# How it is loaded"
+    pieces += ["\n" + head + "\n\n" + collection.definitions(only=frozenset({_RUNTIME})), load, ends]
+    return Program("\n".join(piece.rstrip("\n") + "\n" for piece in pieces), collection.needs)

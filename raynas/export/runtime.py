@@ -1,0 +1,106 @@
+"""What an exported file does besides being a network: it reads images, prepares them, and says what it sees.
+
+The source of this module goes into the file as it stands (``program.py``), so it needs torch and Pillow, nothing else.
+Images are decoded as the images task does it (``raynas.tasks.images.decode``, which needs NumPy).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+HERE = Path(__file__).resolve().parent
+
+
+def read_image(path: str | Path, preprocessing: dict[str, Any]) -> Tensor:
+    """An image file as ``(channels, height, width)`` pixels in uint8, the right way up.
+
+    Another size than the network's is made to fit: with ``"crop"`` the image is scaled until it covers the wanted size
+    and the middle is taken, with ``"resize"`` each side is scaled by itself. What is transparent becomes white.
+    """
+    channels, height, width = (preprocessing[key] for key in ("channels", "height", "width"))
+    mode = "L" if channels == 1 else "RGB"
+    with Image.open(path) as file:
+        file.draft(mode, (2 * max(width, height),) * 2)  # JPEGs far larger than wanted are decoded at a part of it
+        image = flat(upright(file), mode)
+    if image.size != (width, height):
+        resampling = Image.Resampling.BICUBIC
+        if preprocessing["fit"] == "crop":
+            image = ImageOps.fit(image, (width, height), resampling)
+        else:
+            image = image.resize((width, height), resampling)
+    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return pixels.reshape(height, width, channels).permute(2, 0, 1).contiguous()
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as the camera was held (EXIF); as it is where that is not known."""
+    image.load()
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+        return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):  # damaged EXIF is no reason to lose the picture
+        return image
+
+
+def flat(image: Image.Image, mode: str) -> Image.Image:
+    """The image in the mode ``"L"`` or ``"RGB"``: without transparency, palettes and 16-bit values."""
+    if image.mode.startswith("I"):
+        values = torch.frombuffer(bytearray(image.convert("I").tobytes()), dtype=torch.int32).double()
+        values = values / 257 if values.max() > 255 else values
+        return Image.frombytes("L", image.size, bytes(values.clamp(0, 255).to(torch.uint8).tolist())).convert(mode)
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    return image.convert(mode)
+
+
+def prepare(pixels: Tensor, preprocessing: dict[str, Any]) -> Tensor:
+    """Pixels ``(batch, channels, height, width)`` in uint8 as the network takes them: normalised floats."""
+    inputs = pixels.float()
+    for step in preprocessing["normalise"]:
+        for operation, values in step.items():
+            operand = torch.tensor(values, dtype=torch.float32).reshape(-1, 1, 1)  # one number, or one a channel
+            if operation == "subtract":
+                inputs = inputs - operand
+            elif operation == "multiply":
+                inputs = inputs * operand
+            elif operation == "divide":
+                inputs = inputs / operand
+            else:
+                raise ValueError(f"preprocessing.json: there is no operation {operation!r}")
+    return inputs
+
+
+@torch.no_grad()
+def probabilities(network: nn.Module, path: str | Path, preprocessing: dict[str, Any]) -> dict[str, float]:
+    """The probability of each class for an image file, the likeliest first."""
+    outputs = network(prepare(read_image(path, preprocessing)[None], preprocessing))[0]
+    found = dict(zip(preprocessing["classes"], outputs.softmax(0).tolist(), strict=True))
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def main(network: nn.Module) -> int:
+    """Predicts the class of each image named on the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Says which class each image belongs to, and how probable that is.")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
+    parser.add_argument("--top", type=int, default=1, metavar="N", help="show the N likeliest classes (default: 1)")
+    arguments = parser.parse_args()
+    preprocessing = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
+    code = 0
+    for path in arguments.images:
+        try:
+            found = list(probabilities(network, path, preprocessing).items())
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            print(f"{path} cannot be read: {error}", file=sys.stderr)
+            code = 2
+            continue
+        print(f"{path}: " + ", ".join(f"{name} {value:.4f}" for name, value in found[: max(1, arguments.top)]))
+    return code

@@ -1,0 +1,279 @@
+"""Writes a trial's network as a folder that stands by itself: weights, what it is, how to use it, and its source."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from raynas import __version__
+from raynas.costs import cost
+from raynas.engine.api import load as load_search
+from raynas.engine.kept import Weights, chosen_trial, kept_weights, parts_of
+from raynas.engine.parts import Parts, input_shape
+from raynas.engine.result import SearchResult
+from raynas.errors import TaskError
+from raynas.export.errors import ExportError
+from raynas.export.program import Program, write_program
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from raynas.journal import TrialRecord
+
+WEIGHTS, ARCHITECTURE, PREPROCESSING, PROGRAM = (
+    "model.safetensors",
+    "architecture.json",
+    "preprocessing.json",
+    "model.py",
+)
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export that was written.
+
+    Attributes:
+        folder: where it lies.
+        files: its files' names.
+        about: the content of ``architecture.json`` (docs/export.md).
+        needs: installed packages that ``model.py`` imports besides torch, safetensors and Pillow.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    about: dict[str, Any]
+    needs: tuple[str, ...]
+
+
+def export_model(
+    search: str | SearchResult,
+    output: str | os.PathLike[str],
+    *,
+    trial: int | None = None,
+    force: bool = False,
+    home: str | os.PathLike[str] | None = None,
+    space: Any = None,
+    task: Any = None,
+) -> Export:
+    """Writes the network of a trial, with the weights that the search kept, into a folder.
+
+    The files are tried before they are handed out: the exported source, loaded with the exported weights, must give
+    the same outputs as the network of the search, bit for bit.
+
+    Args:
+        search: a search's name, or the search.
+        output: a new or empty folder.
+        trial: a trial's number; default: the best.
+        force: write into a folder that is not empty; files of other names stay.
+        home: the folder of all searches, as for ``raynas.load``.
+        space, task: again, where the search was made with objects and not with references.
+
+    Raises:
+        UserError: there is no such trial, its weights are not kept, the folder is taken, or the source of a module
+            cannot be copied. Nothing is written then.
+    """
+    result = load_search(search, home) if isinstance(search, str) else search
+    folder = Path(output).expanduser().absolute()
+    _check_free(folder, force)
+    record = chosen_trial(result, trial)
+    weights = kept_weights(result, record)
+    parts = parts_of(result, space=space, task=task)
+    the_task, shape = getattr(parts.evaluator, "task", None), input_shape(parts)
+    if the_task is None or shape is None:
+        raise ExportError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
+    network = parts.space.network(record.architecture)
+    preprocessing = _preprocessing(the_task)
+    title, about = _words(result, record)
+    program = write_program(network, tuple(shape), title, about, images=preprocessing is not None)
+    built = parts.space.build(record.architecture, shape)
+    built.load_state_dict(weights.tensors)
+    document = _document(result, record, parts, weights, program)
+    with _scratch(folder) as scratch:
+        _write_files(scratch, program, document, preprocessing, weights)
+        _compare(scratch, built.eval(), tuple(shape))
+        names = sorted(path.name for path in scratch.iterdir() if path.is_file())
+        _move(scratch, names, folder)
+    return Export(folder, tuple(names), document, tuple(program.needs))
+
+
+def _check_free(folder: Path, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{folder} is a file; give a folder: --output model/")
+    if folder.is_dir() and not force and any(folder.iterdir()):
+        raise ExportError(f"folder {folder} is not empty; give another one, or --force to write into it")
+
+
+def _preprocessing(task: Any) -> dict[str, Any] | None:
+    """What the task says of its inputs, after a look at whether it is true."""
+    import torch
+
+    from raynas.export.runtime import prepare
+
+    described = task.preprocessing()
+    if described is None:
+        return None
+    described = json.loads(json.dumps(described))
+    shape = (described["channels"], described["height"], described["width"])
+    count = shape[0] * shape[1] * shape[2]
+    pixels = torch.arange(2 * count).mul(37).remainder(256).to(torch.uint8).reshape(2, *shape)
+    if shape != tuple(task.input_shape) or not torch.equal(prepare(pixels, described), task.prepare(pixels.clone())):
+        raise TaskError(
+            f"task {task.name!r} prepares its inputs otherwise than its preprocessing() says, so an exported model "
+            "would see other inputs than the trained one; override preprocessing() to say what prepare() does, or "
+            "return None for inputs that are not images"
+        )
+    return described
+
+
+def _words(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
+    """The head of the exported file: what it is, and where it is from."""
+    step, metrics = record.score or (record.steps, {})
+    metric = result.objective.metric
+    steps = f"{step} epoch" if step == 1 else f"{step} epochs"
+    value = f", {metric} {metrics[metric]:.4f} after {steps}" if metric in metrics else ""
+    title = f"A network found by RayNAS: trial {record.number} of search {result.name}{value}."
+    beside = f"Its weights are in {WEIGHTS}, what is known of it in {ARCHITECTURE}."
+    return title, [f"Written by RayNAS {__version__} from the search's own source. {beside}"]
+
+
+def _document(
+    result: SearchResult, record: TrialRecord, parts: Parts, weights: Weights, program: Program
+) -> dict[str, Any]:
+    import torch
+
+    shape = input_shape(parts)
+    assert shape is not None
+    network = parts.space.network(record.architecture)
+    total = cost(network, shape)
+    step, metrics = record.score or (None, {})
+    return {
+        "format": FORMAT,
+        "architecture": record.architecture.to_json(),
+        "name": record.name,
+        "trial": record.number,
+        "trial_id": record.trial_id,
+        "network_id": record.network_id,
+        "input_shape": list(shape),
+        "parameters": total.params,
+        "flops": total.flops,
+        "weights": {"step": weights.step, "partial": weights.partial},
+        "measured": {"step": step, "metrics": _finite(metrics), "state": record.state, "reason": record.reason},
+        "recipe": network.recipe,
+        "search": {
+            "name": result.name,
+            "search_id": result.begun["search_id"],
+            "space": result.spec["space"],
+            "space_fingerprint": result.begun["space"]["fingerprint"],
+            "task": result.spec["task"],
+            "strategy": result.spec["strategy"],
+            "seed": result.spec["seed"],
+            "objective": {"metric": result.objective.metric, "mode": result.objective.mode},
+        },
+        "needs": ["torch", "safetensors", "pillow", *program.needs],
+        "versions": {"raynas": __version__, "torch": str(torch.__version__)},
+        "exported": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _finite(metrics: Any) -> dict[str, Any]:
+    return {name: value if abs(value) < float("inf") else str(value) for name, value in metrics.items()}
+
+
+class _scratch:
+    """A folder beside the wanted one, so that moving files into it is a rename; gone afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> Path:
+        try:
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self.path = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
+        except OSError as error:
+            raise ExportError(
+                f"{self._folder.parent} cannot be written ({error.strerror}); give another --output"
+            ) from None
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _write_files(
+    folder: Path, program: Program, document: dict[str, Any], preprocessing: dict[str, Any] | None, weights: Weights
+) -> None:
+    from safetensors.torch import save
+
+    about = {"format": "pt", "raynas": json.dumps({key: document[key] for key in ("trial_id", "network_id", "name")})}
+    try:
+        (folder / PROGRAM).write_text(program.text, encoding="utf-8")
+        (folder / ARCHITECTURE).write_text(_dumps(document), encoding="utf-8")
+        if preprocessing is not None:
+            (folder / PREPROCESSING).write_text(_dumps(preprocessing), encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(save(weights.tensors, metadata=about))
+    except OSError as error:
+        raise ExportError(f"{folder.parent} cannot be written ({error.strerror}); give another --output") from None
+
+
+def _move(scratch: Path, names: list[str], folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            os.replace(scratch / name, folder / name)
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
+
+
+def _compare(folder: Path, built: nn.Module, shape: tuple[int, ...]) -> None:
+    """Raises ExportError unless the files give the outputs of the search's own network."""
+    import torch
+
+    try:
+        loaded = import_program(folder / PROGRAM).load()
+    except Exception as error:
+        raise ExportError(
+            f"the exported source does not run ({type(error).__name__}: {error}); its blocks must stand at the top "
+            "level of their files and need nothing that is done elsewhere"
+        ) from error
+    inputs = torch.randn((4, *shape), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        same = torch.equal(built(inputs), loaded(inputs))
+    if not same:
+        raise ExportError(
+            "the exported network gives other outputs than the search's: some module keeps numbers outside its "
+            "parameters and buffers, or draws random ones in eval mode; register what it computes with as a buffer"
+        )
+
+
+def import_program(path: Path) -> ModuleType:
+    """The module of an exported file: its ``Network`` and ``load``. Runs the file's code."""
+    name = f"raynas_model_{abs(hash(str(path)))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    written = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # no __pycache__ in a person's folder
+    sys.modules[name] = module  # so that classes of it can be pickled
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.dont_write_bytecode = written
+    return module
+
+
+def _dumps(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
