@@ -3,10 +3,12 @@
 #   make demo            search for a network on the embedded data, and show what was found (a few minutes)
 #   make test            the tests (minutes)          make test-slow   kills and long runs
 #   make lint            ruff and mypy                make env         only the environment
-#   make bench-overhead bench-mlflow  what the search itself costs per trial
+#   make bench-overhead  what the search itself costs per trial
+#   make bench-mlflow    what MLflow costs a search, and how far behind it is
 #   make bench-tpe       what a proposal of TPE costs as a search grows
 #   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-agreement whether the ranking at a rung is the ranking at the end   (hours; ARGS="--images 2000" …)
+#   make bench-search    strategies on tables of measured networks, in virtual time  (RAYNAS_DATA; ARGS="curves" …)
 #
 # PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
 
@@ -14,7 +16,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead bench-tpe bench-training bench-agreement clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-search clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +57,9 @@ bench-training: env
 
 bench-agreement: env
 	$(BIN)/python -m tests.bench.agreement $(ARGS)
+
+bench-search: env
+	$(BIN)/python -m tests.bench.search $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
