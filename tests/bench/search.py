@@ -1,0 +1,286 @@
+"""How well strategies search, on tables of measured networks: ``make bench-search``.
+
+    python -m tests.bench.search [PART …] [--seeds 200] [--slow-seeds 20] [--strategies random,evolution,…]
+
+Parts: nasbench201, macro, spike, crowd (16 workers), protocol (the paper's 20,000 s), curves (early stopping), nlp,
+noise, scaling (1 to 1,024 workers), speed (the simulator's own). Prints Markdown for docs/benchmarks.md. The tables lie
+in ``$RAYNAS_DATA``. Strategies that are not installed are left out. Slow strategies and peers run with fewer seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raynas import registry
+from raynas.schedulers.rungs import FullBudget, Rungs
+from raynas.simulate import Faults, Table, TableSpace, Trajectories, read_table, simulate, space_of_table
+from raynas.tasks.objective import Objective
+from tests.bench.search_peers import OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna
+
+OURS = ("random", "evolution", "local", "reinforce", "tpe", "predictor", "auto")
+SLOW = {"tpe"}
+#: The sizes that STRATEGY's figures for evolution were measured with.
+OPTIONS: dict[str, dict[str, Any]] = {"evolution": {"population": 30, "sample": 10}}
+PEERS = {"random, repeats": RandomWithRepeats, "Optuna TPE": OptunaTPE}
+
+TABLES: dict[str, tuple[str, dict[str, str], str]] = {
+    "nasbench201": ("nasbench201_cifar10.parquet", {"space": "nasbench201"}, "test_accuracy"),
+    "macro": ("nasbench_macro_cifar10.parquet", {"space": "nasbench_macro"}, "test_accuracy"),
+    "spike": ("spikenasbench_cifar10_curves.parquet", {"holes": "6x5"}, "last(valid_accuracy)"),
+    "nlp": ("nasbench_nlp_wikitext2.parquet", {}, "val_loss"),
+}
+
+
+@lru_cache
+def loaded(name: str) -> tuple[Table, TableSpace, str]:
+    file, how, metric = TABLES[name]
+    table = read_table(Path(os.environ.get("RAYNAS_DATA", "")) / file)
+    return table, space_of_table(table, **how), metric  # type: ignore[arg-type]
+
+
+class Bench:
+    """The settings of one call."""
+
+    def __init__(self, seeds: int, slow_seeds: int, strategies: Iterable[str], processes: int | None) -> None:
+        installed = set(registry.names("raynas.strategies"))
+        self.seeds, self.slow_seeds, self.processes = seeds, slow_seeds, processes
+        self.strategies = [name for name in strategies if name in installed]
+
+    def run(
+        self,
+        table: str,
+        strategy: str,
+        *,
+        metric: str | None = None,
+        mode: Any = "max",
+        seeds: int | None = None,
+        **more: Any,
+    ) -> Trajectories:
+        """One of our strategies or a peer on a table."""
+        rows, space, usual = loaded(table)
+        metric = metric or usual
+        slow = strategy in SLOW or strategy == "Optuna TPE"
+        began = time.perf_counter()
+        found = simulate(
+            factory(strategy, metric, mode, more.get("trials")), rows, space=space, metric=metric, mode=mode,
+            strategy=strategy, seeds=seeds or (self.slow_seeds if slow else self.seeds), processes=self.processes,
+            **more,
+        )  # fmt: skip
+        print(f"({table}, {strategy}: {time.perf_counter() - began:.0f} s)", file=sys.stderr)
+        return found
+
+
+def factory(strategy: str, metric: str, mode: str, trials: int | None) -> Callable[[TableSpace, int], Any]:
+    """Makes a strategy's searcher as a real search does, or a peer."""
+    peer = {**PEERS, "Ray OptunaSearch": RayOptuna}.get(strategy)
+    if peer is not None:
+        return lambda space, seed: peer(space, seed, metric, mode)
+    made = registry.find("raynas.strategies", strategy)
+    options = {**made.options(trials), **OPTIONS.get(strategy, {})}
+    objective = Objective(metric, mode)  # type: ignore[arg-type]
+    return lambda space, seed: made(space, seed=seed, objective=objective, **options)
+
+
+def row(*cells: object) -> None:
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def head(title: str, *columns: str) -> None:
+    print(f"\n### {title}\n")
+    row(*columns)
+    row(*("---" for _ in columns))
+
+
+def share(found: Trajectories, evaluations: int) -> str:
+    best = found.optimum[found.objective.metric]
+    return f"{np.mean(np.abs(found.after(evaluations) - best) < 1e-9):.0%}"
+
+
+def until(counts: np.ndarray) -> str:
+    places = np.quantile(counts, (0.5, 0.95), method="higher")
+    return " / ".join("never" if np.isinf(place) else f"{place:,.0f}" for place in places)
+
+
+def sequential(bench: Bench, table: str, title: str, workers: int = 1) -> None:
+    columns = ("strategy", "runs", "after 50", "100", "200", "at the best after 50", "100", "200")
+    head(title, *columns, "evaluations to it, median / 95 %", "ms a proposal")
+    for strategy in [*bench.strategies, *(PEERS if workers == 1 else ())]:
+        found = bench.run(table, strategy, trials=200, workers=workers)
+        means = [f"{found.after(count).mean():.3f}" for count in (50, 100, 200)]
+        shares = [share(found, count) for count in (50, 100, 200)]
+        target = until(found.evaluations_to(found.optimum[found.objective.metric] - 1e-9))
+        proposal = f"{1000 * found.propose_seconds / found.proposals:.2f}"
+        row(strategy, len(found.seeds), *means, *shares, target, proposal)
+
+
+def nasbench201(bench: Bench) -> None:
+    sequential(bench, "nasbench201", "NAS-Bench-201, CIFAR-10, test accuracy, one worker (best 94.373)")
+
+
+def macro(bench: Bench) -> None:
+    sequential(bench, "macro", "NAS-Bench-Macro, test accuracy, one worker (best 93.127)")
+
+
+def spike(bench: Bench) -> None:
+    sequential(bench, "spike", "SpikeNASBench, validation accuracy of the last epoch, one worker (best 88.928)")
+
+
+def crowd(bench: Bench) -> None:
+    for table, title in (("nasbench201", "NAS-Bench-201"), ("macro", "NAS-Bench-Macro"), ("spike", "SpikeNASBench")):
+        sequential(bench, table, f"{title}, 16 workers", workers=16)
+
+
+def protocol(bench: Bench) -> None:
+    """Search on the accuracy after 12 epochs of half the images; what counts is the accuracy after 200."""
+    head(
+        "NAS-Bench-201's published protocol, 20,000 s",
+        "strategy", "runs", "evaluations", "validation accuracy", "test accuracy",
+    )  # fmt: skip
+    for strategy in [*bench.strategies, "random, repeats"]:
+        found = bench.run(
+            "nasbench201", strategy, metric="valid_accuracy_12", seconds=20_000, cost="12 * seconds / 2",
+            report=("valid_accuracy", "test_accuracy"), seeds=None if strategy in SLOW else max(bench.seeds, 500),
+        )  # fmt: skip
+        last = max(len(run["number"]) for run in found.runs)
+        cells = [found.after(last, f"incumbent:{name}") for name in ("valid_accuracy", "test_accuracy")]
+        count = np.mean([len(run["number"]) for run in found.runs])
+        row(strategy, len(found.seeds), f"{count:.0f}", *(f"{cell.mean():.2f} ± {cell.std():.2f}" for cell in cells))
+
+
+def asha(max_steps: int, mode: str) -> Rungs:
+    return Rungs(max_steps, mode=mode)  # type: ignore[arg-type]
+
+
+def full(max_steps: int, mode: str) -> FullBudget:
+    return FullBudget(max_steps, mode=mode)  # type: ignore[arg-type]
+
+
+def ray_asha(max_steps: int, mode: str) -> RayAsha:
+    return RayAsha(max_steps, mode=mode)
+
+
+def early_stopping(bench: Bench, table: str, metric: str, mode: str, within: float, trials: int, **more: Any) -> None:
+    head(
+        f"{table}: early stopping, 16 workers, time to within {within:g} of the table's best",
+        "strategy", "scheduler", "runs", "reached", "trials, median / 95 %", "virtual hours, median / 95 %",
+        "mean at the end",
+    )  # fmt: skip
+    seeds = min(50, bench.seeds)
+    pairs = [(name, rule) for name in bench.strategies for rule in (full, asha)]
+    for strategy, rule in [*pairs, ("Ray OptunaSearch", full), ("Ray OptunaSearch", ray_asha)]:
+        count = trials if rule is full else 2 * trials
+        found = bench.run(
+            table, strategy, metric=metric, mode=mode, workers=16, rule=rule, trials=count,
+            seeds=min(seeds, bench.slow_seeds) if strategy in {*SLOW, "Ray OptunaSearch"} else seeds, **more,
+        )  # fmt: skip
+        target = found.optimum[metric] - within * found.objective.sign
+        hours, counts = found.seconds_to(target) / 3600, found.evaluations_to(target)
+        middle, late = np.quantile(hours, (0.5, 0.95), method="higher")
+        times = " / ".join("never" if np.isinf(place) else f"{place:.1f}" for place in (middle, late))
+        end = f"{np.nanmean(found.after(10**9)):.3f}"
+        row(strategy, rule.__name__, len(found.seeds), f"{np.isfinite(hours).mean():.0%}", until(counts), times, end)
+
+
+def curves(bench: Bench) -> None:
+    early_stopping(bench, "spike", "valid_accuracy", "max", 0.5, 600)
+
+
+def nlp(bench: Bench) -> None:
+    early_stopping(bench, "nlp", "val_loss", "min", 0.05, 172, cost="wall_time_s")
+
+
+def noise(bench: Bench) -> None:
+    head(
+        "NAS-Bench-201 with noise on what is measured: the true value of the best observed, after 100",
+        "strategy", "runs", "sd 0", "0.1", "0.2", "0.4",
+    )  # fmt: skip
+    for strategy in bench.strategies:
+        seeds = min(40, bench.slow_seeds if strategy in SLOW else bench.seeds)
+        runs = [
+            bench.run("nasbench201", strategy, trials=100, seeds=seeds, faults=Faults(noise=sd))
+            for sd in (0.0, 0.1, 0.2, 0.4)
+        ]
+        row(strategy, seeds, *(f"{found.after(100).mean():.3f}" for found in runs))
+
+
+def scaling(bench: Bench) -> None:
+    counts = (1, 4, 16, 64, 256, 1024)
+    head(
+        "NAS-Bench-201, worker scaling: trials to 94.3 (median), and virtual minutes (one epoch a trial)",
+        "strategy", "runs", *(f"{count:,} workers" for count in counts),
+    )  # fmt: skip
+    for strategy in bench.strategies:
+        seeds = min(20, bench.slow_seeds)
+        cells = []
+        for workers in counts:
+            found = bench.run("nasbench201", strategy, trials=max(400, 3 * workers), workers=workers, seeds=seeds)
+            trials, minutes = np.median(found.evaluations_to(94.3)), np.median(found.seconds_to(94.3)) / 60
+            cells.append("never" if np.isinf(trials) else f"{trials:,.0f} trials, {minutes:.2f} min")
+        row(strategy, seeds, *cells)
+
+
+def speed(bench: Bench) -> None:
+    """Evaluations a second of CPU time on one core, set-up left out by a difference."""
+    head(
+        "The simulator's own speed, evaluations a second and core",
+        "strategy",
+        "one worker",
+        "16 workers",
+        "1,024 workers",
+    )
+    for strategy in (name for name in ("random", "evolution") if name in bench.strategies):
+        cells = []
+        for workers in (1, 16, 1024):
+            rows, space, metric = loaded("nasbench201")
+            times = []
+            for seeds in (1, 1, 101):  # the first one warms up
+                began = time.process_time()
+                simulate(
+                    factory(strategy, metric, "max", 200), rows, space=space, metric=metric, seeds=seeds, trials=200,
+                    workers=workers, processes=1,
+                )  # fmt: skip
+                times.append(time.process_time() - began)
+            cells.append(f"{100 * 200 / (times[2] - times[1]):,.0f}")
+        row(strategy, *cells)
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "nasbench201": nasbench201,
+    "macro": macro,
+    "spike": spike,
+    "crowd": crowd,
+    "protocol": protocol,
+    "curves": curves,
+    "nlp": nlp,
+    "noise": noise,
+    "scaling": scaling,
+    "speed": speed,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--slow-seeds", type=int, default=20)
+    parser.add_argument("--strategies", default=",".join(OURS))
+    parser.add_argument("--processes", type=int, default=None)
+    asked = parser.parse_args()
+    if not os.environ.get("RAYNAS_DATA"):
+        sys.exit("RAYNAS_DATA is not set: say where the tables lie")
+    bench = Bench(asked.seeds, asked.slow_seeds, asked.strategies.split(","), asked.processes)
+    for part in asked.parts or PARTS:
+        PARTS[part](bench)
+
+
+if __name__ == "__main__":
+    main()
