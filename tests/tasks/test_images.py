@@ -255,6 +255,12 @@ def test_the_datas_own_validation_part_is_taken_and_its_test_part_left_alone(tmp
     assert (len(task.data.train_inputs), len(task.data.valid_inputs)) == (10, 4)
 
 
+def test_a_train_may_be_a_class(tmp_path: Path) -> None:
+    task = ImageClassification(make_folder(tmp_path / "vehicles", classes=("car", "train", "test")))
+    assert task.classes == ("car", "test", "train")
+    assert task.cached.about.size == 18
+
+
 def test_a_class_that_only_the_validation_part_has_is_refused(tmp_path: Path) -> None:
     make_folder(tmp_path / "train")
     make_folder(tmp_path / "val", classes=("cat", "owl"))

@@ -29,9 +29,11 @@ class Folder(Source):
         self.name = str(root)
         self._notes = notes
         parts = {part_of(path.name): path for path in _folders(root)}
-        train = parts.get("train")
-        valid = parts.get("valid") if train else None
-        found = _images(train or root)
+        train, valid = parts.get("train"), parts.get("valid")
+        found = _images(train) if train else []
+        if not found:  # no parts; a folder "train" with pictures in it is a class, beside "car" and "ship"
+            train, valid = root, None
+            found = _images(root)
         if not found:
             raise TaskError(
                 f"no images in class folders in {root}; put them as {root}/CLASS/NAME.jpg "
