@@ -42,7 +42,8 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[None]:
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before[which] = signal.signal(which, on_signal)
+            if which != signal.SIGHUP or signal.getsignal(which) != signal.SIG_IGN:  # ignored: nohup
+                before[which] = signal.signal(which, on_signal)
     try:
         yield
     finally:

@@ -24,6 +24,9 @@ from raynas.tasks.objective import Objective
 #: So many failures in a row, and nothing else, end a session: the mistake is not the architectures'.
 ALL_FAILED = 5
 
+#: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
+_ALL_PROPOSED = (None, "trials", "exhausted")
+
 
 class Proposer(Protocol):
     """What a session needs of a searcher (see raynas.searchers)."""
@@ -128,12 +131,13 @@ class Session:
 
     def next_trial(self) -> TrialRecord | None:
         """The trial to start now; None where the search gives out no more (``stop_reason`` says why)."""
+        if self.stop_reason in _ALL_PROPOSED:
+            while self._unfinished:
+                trial = self.history.trials[self._unfinished.popleft()]
+                if not trial.terminal:
+                    return trial
         if self.stop_reason is not None:
             return None
-        while self._unfinished:
-            trial = self.history.trials[self._unfinished.popleft()]
-            if not trial.terminal:
-                return trial
         number = len(self.history.trials)
         if self.trials is not None and number >= self.trials:
             self.stop("trials")

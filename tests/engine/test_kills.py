@@ -78,14 +78,18 @@ def finish(home: Path, name: str, *options: str) -> None:
         assert output.split()[-1] == "trials", output
 
 
-def worker_pids(folder: SearchFolder) -> list[int]:
-    found = []
-    for note in folder.checkpoints.glob("*/worker.json"):
+def kill_a_worker(folder: SearchFolder, rng: random.Random) -> bool:
+    """Whether a process that had a trial in hand was killed."""
+    running = list(History.from_events(read(folder.journal)).running)
+    rng.shuffle(running)
+    for number in running:
         try:
-            found.append(int(json.loads(note.read_text())["pid"]))
+            note = json.loads((folder.trial_folder(number) / "worker.json").read_text())
+            os.kill(int(note["pid"]), signal.SIGKILL)
         except (OSError, ValueError):
             continue
-    return found
+        return True
+    return False
 
 
 def finished(folder: SearchFolder) -> dict[int, tuple[str, int]]:
@@ -159,11 +163,8 @@ def test_workers_killed_at_random_moments_and_between_checkpoint_and_report(
                 (tmp_path / "die-after-checkpoint").touch()
                 while (tmp_path / "die-after-checkpoint").exists() and process.poll() is None:
                     time.sleep(0.01)
-            else:
-                pids = worker_pids(folder)
-                if not pids:
-                    continue
-                os.kill(rng.choice(pids), signal.SIGKILL)
+            elif not kill_a_worker(folder, rng):
+                continue
             kills += 1
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
