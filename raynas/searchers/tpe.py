@@ -5,7 +5,7 @@ Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization" (NeurIPS); m
 Watanabe 2023, "Tree-Structured Parzen Estimator" (arXiv:2304.11127).
 
 A study is made anew for every proposal, from a window of the history (``raynas.searchers.window``), and asked once: so
-nothing in it can depend on when the process started..
+nothing in it can depend on when the process started.
 """
 
 from __future__ import annotations
