@@ -124,7 +124,7 @@ def start_ui(tracking_uri: str, port: int | None = None) -> UiServer:
         open_store(tracking_uri)  # makes the tables where there are none, guarded against trackers that do the same
     except Unreachable as error:
         raise UserError(f"MLflow's store {public_uri(tracking_uri)} does not answer: {error}") from None
-    port = port or _free_port()
+    port = _free_port(port or 0)
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", tracking_uri]
     artifacts = artifact_folder(tracking_uri)
@@ -167,7 +167,12 @@ def _healthy(address: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """``wanted``, or any free port for 0."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will: connections closed just now
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except (OSError, OverflowError) as error:
+            raise UserError(f"--port {wanted} cannot be used ({error}); leave it out for a free one") from None
         return int(probe.getsockname()[1])
