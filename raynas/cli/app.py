@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from raynas import __version__
-from raynas.cli import mlflow, read, run, show, simulate, spaces
+from raynas.cli import export, mlflow, read, run, show, simulate, spaces, trials
 from raynas.errors import UserError
 
 app = typer.Typer(
@@ -47,7 +47,10 @@ app.command("stop")(run.stop)
 app.command("status")(read.status)
 app.command("list")(read.list_searches)
 app.command("best")(read.best)
+app.command("trials")(trials.trials)
 app.command("show")(show.show)
+app.command("export")(export.export)
+app.command("delete")(trials.delete)
 app.command("spaces")(spaces.spaces)
 app.command("describe")(spaces.describe)
 app.command("simulate")(simulate.simulate)

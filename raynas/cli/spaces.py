@@ -34,12 +34,21 @@ def spaces(json: Json = False) -> None:
 
 def describe(
     space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="A name that 'raynas spaces' lists, or path/to/file.py:name.")
+        str,
+        typer.Argument(
+            metavar="SPACE", help="A name that 'raynas spaces' lists, or path/to/file.py:name; with --trial: a search."
+        ),
     ],
     task: Annotated[
         str, typer.Option(metavar="TASK", help="The task that it is made for: a name, or path/to/file.py:name.")
     ] = "digits",
     seed: Annotated[int, typer.Option(parser=whole("--seed", 0), metavar="N", help="Which sample is shown.")] = 0,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--trial", 0), metavar="N", help="Show the network of that trial of a search, block by block."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show a search space: its holes with their choices, its size, its default and a sample with their costs.
@@ -49,7 +58,14 @@ def describe(
       raynas describe resnet
 
       raynas describe my_space.py:cells --json
+
+      raynas describe first --trial 7        (the network of a search's trial)
     """
+    if trial is not None:
+        from raynas.cli.trials import describe_trial
+
+        describe_trial(space, trial, json)
+        return
     from raynas.cli import documents, tables
 
     document = _describe(space, task, seed)

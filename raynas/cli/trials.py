@@ -1,0 +1,179 @@
+"""``raynas trials`` and ``delete``, and ``describe NAME --trial N``: all trials, one trial's network, none any more."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raynas.cli.options import whole
+from raynas.cli.read import Json, Name
+from raynas.errors import SearchFolderError, SpecError
+
+if TYPE_CHECKING:
+    from raynas.engine.result import SearchResult
+    from raynas.journal import TrialRecord
+
+
+def trials(
+    name: Name,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write them all as CSV ('-': to standard output).")
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="FILE", help="Write them all as a Parquet file.")
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option(parser=whole("--last", 1), metavar="N", help="Show the last N trials only.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show all trials of a search, in the order in which they were proposed.
+
+    Files get a column for every metric (at the highest rung that a trial reached) and every hole.
+
+    Examples:
+
+      raynas trials first
+
+      raynas trials first --csv trials.csv
+
+      raynas trials first --parquet trials.parquet
+    """
+    from raynas.cli import documents
+    from raynas.engine import api, frames
+    from raynas.engine.result import trial_summary
+
+    result = api.load(name)
+    if csv is not None:
+        text = frames.write_csv(result, None if str(csv) == "-" else csv)
+        print(text, end="") if str(csv) == "-" else print(_written(result, csv))
+    if parquet is not None:
+        frames.write_parquet(result, parquet)
+        print(_written(result, parquet))
+    if csv is not None or parquet is not None:
+        return
+    records = list(result.history.trials.values())[-(last or 0) :]
+    if json:
+        print(documents.dumps([trial_summary(record, result.objective) for record in records]))
+    else:
+        _print_trials(result, records)
+
+
+def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
+    from rich.markup import escape
+
+    from raynas.cli.progress import shown
+    from raynas.cli.tables import _console, _line, _table
+    from raynas.durations import format_duration
+
+    console, metric = _console(), result.objective.metric
+    if not records:
+        _line(console, f"{result.name} has no trials yet (raynas status {result.name})")
+        return
+    columns = ("trial", "state", metric, "epochs", "time", "architecture")
+    table = _table(*columns, numbers=("trial", metric, "epochs", "time"))
+    for record in records:
+        state = f"{record.state}: {record.reason}".replace("_", " ") if record.state == "failed" else record.state
+        seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)
+        value = shown(result.history.value(record))
+        table.add_row(str(record.number), state, value, str(record.steps), seconds, escape(record.name))
+    console.print(table)
+    console.print()
+    _line(console, f"a trial: raynas show {result.name} {records[-1].number}; a file: --csv FILE or --parquet FILE")
+
+
+def _written(result: SearchResult, path: Path) -> str:
+    count = len(result.history.trials)
+    return f"{count} trial{'' if count == 1 else 's'} of {result.name} written to {path}"
+
+
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a search: its journal, its weights, everything in its folder. It asks first.
+
+    Runs that were logged to MLflow stay there.
+
+    Examples:
+
+      raynas delete first
+
+      raynas delete first --yes
+    """
+    from raynas.engine import api
+    from raynas.engine.folder import FolderLock
+
+    result = api.load(name)
+    count = len(result.history.trials)
+    with FolderLock(result._folder):
+        size = sum(path.lstat().st_size for path in result.folder.rglob("*") if path.is_file())
+        words = f"{name}: {count} trial{'' if count == 1 else 's'}, {size / 2**20:.1f} MiB in {result.folder}"
+        if not yes:
+            if not sys.stdin.isatty():
+                raise SpecError(f"deleting {name!r} wants a yes, and there is nobody to ask here; give --yes")
+            if not typer.confirm(f"delete {words}?"):
+                print("nothing was deleted")
+                return
+        # Out of sight in one step: a deletion that is cut off leaves no half of a search.
+        gone = result.folder.with_name(f".deleted-{result.folder.name}")
+        try:
+            shutil.rmtree(gone, ignore_errors=True)
+            result.folder.rename(gone)
+            shutil.rmtree(gone)
+        except OSError as error:
+            raise SearchFolderError(f"{error.filename} cannot be deleted ({error.strerror})") from None
+    print(f"deleted {words}")
+
+
+def describe_trial(name: str, trial: int, json: bool) -> None:
+    """``raynas describe NAME --trial N``: the network of a trial, block by block."""
+    from raynas.cli import diagram, documents
+    from raynas.engine import api
+    from raynas.engine.kept import chosen_trial, parts_of
+    from raynas.engine.parts import input_shape
+
+    result = api.load(name)
+    record = chosen_trial(result, trial)
+    parts = parts_of(result)
+    shape = input_shape(parts)
+    if shape is None:
+        raise SpecError(f"search {name!r} has no task that says what shape an input has")
+    tree = diagram.tree(parts.space.network(record.architecture), tuple(shape))
+    if json:
+        print(documents.dumps(_document(record, tree, tuple(shape))))
+        return
+    print(f"trial {record.number} of {name}: {record.name}")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in diagram.lines(tree, tuple(shape), width):
+        print(line)
+
+
+def _document(record: Any, tree: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "name": record.name,
+        "trial_id": record.trial_id,
+        "network_id": record.network_id,
+        "input_shape": list(shape),
+        "output_shape": list(tree.shape),
+        "parameters": tree.params,
+        "flops": tree.flops,
+        "blocks": [
+            {
+                "path": block.path,
+                "kind": block.kind,
+                "arguments": block.arguments,
+                "output_shape": list(block.shape),
+                "parameters": block.params,
+                "flops": block.flops,
+                "sources": list(block.sources),
+            }
+            for block in tree.walk()
+            if block.path
+        ],
+    }
