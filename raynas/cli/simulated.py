@@ -55,7 +55,7 @@ def _cell(entry: Mapping[str, Any]) -> str:
 
 def _end(console: Console, document: Mapping[str, Any]) -> None:
     """Only where something else than the metric is followed, or runs end by time."""
-    reported = next((list(entry.get("reported", {})) for _, _, entry in _rows(document["end"])), [])
+    reported = next((list(entry["reported"]) for _, _, entry in _rows(document["end"])), [])
     if not reported and document["budget_seconds"] is None:
         return
     columns = [document["objective"]["metric"], *reported, "evaluations", "seconds"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,15 +116,9 @@ def at_end(one: Trajectories) -> dict[str, Any]:
     }
 
 
-def _entry(one: Trajectories, values: Any) -> dict[str, Any]:
-    entry = describe(values("incumbent"), one.optimum[one.objective.metric])
-    reported: Mapping[str, float] = {
-        key: best for key, best in one.optimum.items() if f"incumbent:{key}" in _columns(one)
+def _entry(one: Trajectories, values: Callable[[str], np.ndarray]) -> dict[str, Any]:
+    followed = {name: best for name, best in one.optimum.items() if one.runs and f"incumbent:{name}" in one.runs[0]}
+    return {
+        **describe(values("incumbent"), one.optimum[one.objective.metric]),
+        "reported": {name: describe(values(f"incumbent:{name}"), best) for name, best in followed.items()},
     }
-    if reported:
-        entry["reported"] = {name: describe(values(f"incumbent:{name}"), best) for name, best in reported.items()}
-    return entry
-
-
-def _columns(one: Trajectories) -> Mapping[str, Any]:
-    return one.runs[0] if one.runs else {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,78 @@ def test_a_mistake_is_one_line(
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
     assert message in printed.err
+
+
+def test_every_key_is_documented(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    section = page.split("## `raynas simulate --json`")[1].split("\n## ")[0]
+    keys = set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
+    found = simulated(
+        capsys, "--table", table, *BASIC, "--strategy", "random", "--strategy", "evolution", "--trials", "5"
+    )
+    entry = found["end"]["1"]["random"]
+    assert (
+        set(found)
+        | {f"target.{key}" for key in found["target"]}
+        | {f"comparison[].{key}" for key in found["comparison"][0]}
+        | set(found["strategies"]["random"]["5"])
+        == keys
+    )
+    assert set(entry) == {"mean", "std", "quantiles", "optimum_rate", "reported", "evaluations", "seconds"}
+    assert set(found["target"]["seconds"]["1"]["random"]) == {"share", "quantiles"}
+
+
+def test_a_finished_search_is_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "runs"
+    monkeypatch.setenv("RAYNAS_HOME", str(home))
+    journal_of_a_search(home / "first" / "journal.jsonl")
+    found = simulated(
+        capsys, "--from-search", "first", "--strategy", "random", "--trials", "50", "--seeds", "3", "--processes", "1"
+    )
+    assert found["objective"] == {"metric": "val_accuracy", "mode": "max"}
+    assert found["rows"] == 6
+    # The trial that was stopped early is a row like any other, but is no candidate for the best at the full budget.
+    assert found["optimum"] == 0.75
+    assert found["end"]["1"]["random"]["evaluations"] == found["networks"]
+    assert found["strategies"]["random"]["50"]["mean"] == 0.75
+
+
+def journal_of_a_search(path: Path) -> None:
+    """Six trials of ``mlp`` on digits, three epochs each; trial 2 stops after the first."""
+    from raynas.engine import sources
+    from raynas.journal import Writer
+
+    task = sources.make_task(sources.source_of("raynas.tasks", "digits"))
+    space = sources.make_space(sources.source_of("raynas.spaces", "mlp"), task)
+    path.parent.mkdir(parents=True)
+    writer = Writer(path)
+    spec = {
+        "space": "mlp",
+        "task": "digits",
+        "strategy": "random",
+        "scheduler": "asha",
+        "epochs": 3,
+        "trials": 6,
+        "time": None,
+    }
+    objective = {"metric": "val_accuracy", "mode": "max"}
+    writer.write(
+        "search_started", name="first", search_id="0" * 32, spec=spec, seed=0, space={"reference": "mlp"},
+        task={"reference": "digits"}, objective=objective, versions={}, machine={},
+    )  # fmt: skip
+    for number in range(6):
+        architecture = space.sample(random.Random(number))
+        writer.write(
+            "trial_proposed", trial=number, architecture=architecture.to_json(), trial_id=space.trial_id(architecture),
+            network_id=space.network_id(architecture), name="", strategy="random", origin={}, session=0,
+        )  # fmt: skip
+        for step in range(1, 2 if number == 2 else 4):
+            value = 0.99 if number == 2 else (number + step) / (10 + (number == 5) * (2 / 3))
+            stop = "early_stopped" if number == 2 else "budget" if step == 3 else None
+            writer.write(
+                "measured", trial=number, attempt=0, step=step, metrics={"val_accuracy": value, "val_loss": 1 - value},
+                seconds=0.5, rung=step, decision="stop" if stop else "continue", stop_reason=stop,
+            )  # fmt: skip
+    writer.close()

@@ -243,3 +243,35 @@ def test_mistakes_are_told(settings: dict[str, Any], words: str) -> None:
 def test_faults_that_cannot_be(faults: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         Faults(**faults)
+
+
+@pytest.mark.parametrize("evaluations", [5, 20, 60])
+def test_random_search_is_as_good_as_the_closed_form_says(evaluations: int) -> None:
+    # The best of n different values among N: P(best <= k-th smallest) = C(k, n) / C(N, n).
+    table, total = grid(3, 5), 125
+    found = simulate(random_search, table, metric="value", holes="3x5", seeds=400, trials=evaluations, processes=1)
+    below = [math.comb(k, evaluations) / math.comb(total, evaluations) for k in range(total + 1)]
+    expected = sum(k * (below[k + 1] - below[k]) for k in range(total))
+    values = found.after(evaluations)
+    assert abs(values.mean() - expected) < 4 * values.std() / math.sqrt(400)
+
+
+def test_mann_whitney_and_quantiles() -> None:
+    from raynas.simulate import statistics
+
+    runs = {
+        n: simulate(random_search, grid(), metric="value", holes="3x3", seeds=40, trials=n, processes=1)
+        for n in (3, 20)
+    }
+    verdict = statistics.compare(runs[3], runs[20])
+    assert verdict["p_value"] < 1e-4
+    assert verdict["superiority"] < 0.2
+    assert verdict["interval"][0] < verdict["difference"] < verdict["interval"][1] < 0
+    same = statistics.compare(runs[20], runs[20])
+    assert (same["p_value"], same["superiority"], same["difference"]) == (1.0, 0.5, 0.0)
+    described = statistics.describe(np.array([1.0, 2.0, 3.0, np.nan]), 3.0)
+    assert (described["mean"], described["quantiles"]["0.5"], described["optimum_rate"]) == (2.0, 2.0, 0.25)
+    soon = statistics.reached(np.array([3.0, 4.0, np.inf]))
+    assert (soon["share"], soon["quantiles"]["0.5"], soon["quantiles"]["0.95"]) == (2 / 3, 4.0, np.inf)
+    assert statistics.series(150) == [10, 20, 50, 100, 150]
+    assert statistics.series(3) == [3]
