@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -91,6 +93,36 @@ def test_each_way_of_interrupting_loses_nothing(tmp_path: Path, strategy: str) -
     assert process.returncode == 0, output
     space = find("raynas.spaces", "resnet")(Digits())
     check_journal(folder.journal, space, trials=10)
+
+
+def test_ctrl_c_typed_in_a_terminal_reaches_the_workers_too_and_they_checkpoint_all_the_same(tmp_path: Path) -> None:
+    """The terminal sends the signal to every process of the group, Ray's among them."""
+    folder = SearchFolder(tmp_path, "s")
+    words = ("search", "resnet", "--trials", "4", "--epochs", "30", "--scheduler", "none", "--name", "s", "--no-mlflow")
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["RAYNAS_HOME"] = str(tmp_path)
+        os.execv(sys.executable, [sys.executable, "-m", "raynas", *words])
+    printed, typed, until = b"", False, time.monotonic() + PATIENCE
+    while True:
+        assert time.monotonic() < until, printed.decode()
+        try:
+            printed += os.read(terminal, 4_096) if select.select([terminal], [], [], 0.1)[0] else b""
+        except OSError:  # the other side was closed: the search has ended
+            break
+        if not typed and measured(folder) >= 2:
+            os.write(terminal, b"\x03")
+            typed = True
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 130, printed.decode()
+    assert b"raynas resume s" in printed
+    assert b"Traceback" not in printed
+    history = History.from_events(read(folder.journal))
+    assert history.sessions[-1].reason == "interrupted"
+    assert history.counts["failed"] == 0
+    for number in history.running:
+        assert list(folder.trial_folder(number).glob("step-*.safetensors"))
 
 
 def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_path: Path) -> None:

@@ -154,11 +154,11 @@ def test_workers_killed_at_random_moments_and_between_checkpoint_and_report(
     tmp_path: Path, space: Space, workers: int
 ) -> None:
     rng = random.Random(workers)
-    options = ("--workers", str(workers), "--trials", "30")
+    options = ("--workers", str(workers), "--trials", "60")
     folder = SearchFolder(tmp_path, "s")
     kills = 0
     with victim(tmp_path, "s", *options) as process:
-        while kills < 5 and wait_for_lines(process, folder, lines(folder) + rng.randint(15, 30)):
+        while kills < 5 and wait_for_lines(process, folder, lines(folder) + rng.randint(5, 25)):
             if kills % 2:
                 (tmp_path / "die-after-checkpoint").touch()
                 while (tmp_path / "die-after-checkpoint").exists() and process.poll() is None:
@@ -169,7 +169,7 @@ def test_workers_killed_at_random_moments_and_between_checkpoint_and_report(
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
     assert kills == 5
-    events = check_journal(folder.journal, space, trials=30)
+    events = check_journal(folder.journal, space, trials=60)
     assert {event["state"] for event in events if event["event"] == "trial_ended"} <= {"completed", "stopped"}
     if workers == 1:
         finish(tmp_path, "twin", *options)

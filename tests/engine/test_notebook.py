@@ -1,4 +1,4 @@
-"""A search from a notebook, with a space defined in a cell, the interrupt button pressed, and resumed in another cell."""
+"""A search from a notebook: a space defined in a cell, the interrupt button pressed, resumed in another cell."""
 
 from __future__ import annotations
 
