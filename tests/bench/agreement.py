@@ -20,9 +20,9 @@ import numpy as np
 
 #: Recipes under comparison, by the name they get in the table.
 RECIPES: dict[str, dict[str, Any]] = {
-    "one_cycle": {"schedule": "one_cycle"},
-    "cosine": {"schedule": "cosine"},
-    "wsd": {"schedule": "wsd"},
+    "one_cycle": {"schedule": "one_cycle", "ema": 0.0},
+    "cosine": {"schedule": "cosine", "ema": 0.0},
+    "wsd": {"schedule": "wsd", "ema": 0.0},
     "wsd+ema": {"schedule": "wsd", "ema": 0.99},
     "one_cycle+ema": {"schedule": "one_cycle", "ema": 0.99},
 }

@@ -56,7 +56,8 @@ class ImageClassification(Task):
     """
 
     name = "images"
-    recipe = MappingProxyType({"batch_size": 64, "label_smoothing": 0.1})
+    #: A rung compares averaged weights under a rate that does not know when the training ends (docs/training.md).
+    recipe = MappingProxyType({"batch_size": 64, "label_smoothing": 0.1, "schedule": "wsd", "ema": 0.99})
 
     def __init__(
         self,
