@@ -1,0 +1,111 @@
+"""The default strategy: a small policy over the others, which says what it does and why.
+
+It goes by the space and the budget of trials, both known before a search begins:
+
+- A space with no more architectures than trials is tried whole, in random order: there is nothing to choose.
+- Otherwise ``predictor`` proposes, after a few random trials: in a few tens to thousands of trials it finds better
+  networks than any other strategy here (docs/benchmarks.md).
+- From ``crowded`` trials under way at a time, a quarter of the proposals are ``evolution``'s: hundreds of questions to
+  one state of knowledge get much the same answer from a predictor, and evolution spreads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from raynas.errors import SpecError
+from raynas.journal.history import History
+from raynas.searchers.evolution import EvolutionSearcher
+from raynas.searchers.predictor import PredictorSearcher
+from raynas.searchers.random import RandomSearcher
+from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.space import Space
+from raynas.tasks.objective import Objective
+
+
+class AutoSearcher(ArchitectureSearcher):
+    """Picks the strategy for every proposal, and writes into its origin which and why.
+
+    Args:
+        space: where to search.
+        budget: how many trials the search is expected to have (None: not known).
+        crowded: from so many trials under way, evolution takes part.
+        **others: as in ``ArchitectureSearcher``.
+
+    Raises:
+        SpecError: a number that makes no sense.
+
+    Example:
+        >>> searcher = AutoSearcher(space, seed=1, budget=100)
+        >>> searcher.explain()
+        'predictor: 100 trials in a space of 15,625 architectures; the first 5 at random'
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        max_concurrent: int | None = None,
+        objective: Objective | None = None,
+        trials: int | None = None,
+        budget: int | None = None,
+        crowded: int | None = None,
+    ) -> None:
+        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
+        usual = self.options(trials)
+        self.budget = usual["budget"] if budget is None else budget
+        self.crowded = usual["crowded"] if crowded is None else crowded
+        if self.budget is not None and self.budget < 1:
+            raise SpecError(f"a budget of {self.budget} trials; give 1 or more")
+        if self.crowded < 2:
+            raise SpecError(f"crowded={self.crowded} trials at a time are no crowd; give 2 or more")
+        self.predictor = PredictorSearcher(space, seed=seed)
+        self.evolution = EvolutionSearcher(space, seed=seed, trials=self.budget)
+        self.random = RandomSearcher(space, seed=seed)
+
+    @classmethod
+    def options(cls, trials: int | None) -> dict[str, Any]:
+        return {"budget": trials, "crowded": 64}
+
+    def explain(self) -> str:
+        """What this search's proposals come from, and why, in one line."""
+        size = self.space.size()
+        space = f"a space of {size:,} architectures" if size < 10**7 else f"a space of {size:.1e} architectures"
+        if size == float("inf"):
+            space = "a space without end"
+        if self._whole:
+            return f"random: {self.budget:,} trials are enough to try {space} whole"
+        budget = "any number of trials" if self.budget is None else f"{self.budget:,} trials"
+        return f"predictor: {budget} in {space}; the first {self.predictor.startup} at random"
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the budget covers the space."""
+        return self.budget is not None and self.space.size() <= self.budget
+
+    def update(self, history: History) -> None:
+        self.predictor.update(history)
+
+    def propose(self, history: History, number: int) -> Proposal | None:
+        strategy, why = self.choose(history, number)
+        found = strategy.propose(history, number)
+        if found is None:
+            return None
+        origin: Mapping[str, Any] = {**found.origin, "strategy": _NAMES[type(strategy)], "why": why}
+        return replace(found, origin=origin)
+
+    def choose(self, history: History, number: int) -> tuple[ArchitectureSearcher, str]:
+        """The strategy for a trial, and why."""
+        if self._whole:
+            return self.random, "the budget covers the space"
+        if len(history.running) >= self.crowded and self.rng(number, "auto").random() < 0.25:
+            return self.evolution, f"{self.crowded} or more trials at a time: a quarter from evolution"
+        if len(history.ended) < self.predictor.startup:
+            return self.predictor, "a few random trials first"
+        return self.predictor, "best within the budget"
+
+
+_NAMES = {PredictorSearcher: "predictor", EvolutionSearcher: "evolution", RandomSearcher: "random"}

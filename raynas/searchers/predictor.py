@@ -1,0 +1,169 @@
+"""A predictor learns from what was measured which architectures are good, and the most promising candidate is tried.
+
+Bayesian optimisation over architectures, in the form of local search guided by a Gaussian process: as in Kandasamy et
+al. 2018, "NASBOT" (NeurIPS, arXiv:1802.07191) and White et al. 2021, "BANANAS" (AAAI, arXiv:1910.11858), with a
+mixture of fixed kernels in the place of a trained model; see ``features`` and ``gaussian_process``. Targets are normal
+scores of ranks, so that neither the metric's scale nor one diverged trial matters.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from raynas.errors import SpaceError, SpecError
+from raynas.journal.history import History
+from raynas.searchers.features import Features
+from raynas.searchers.gaussian_process import Posterior, normal_scores, posterior
+from raynas.searchers.ranking import Ranking
+from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.space import Architecture, Space
+from raynas.tasks.objective import Objective
+
+#: Kinds of distance that each kernel averages over.
+_STRUCTURED = (("holes",), ("holes", "walks", "statistics"), ("holes", "statistics"), ("walks",))
+_FLAT = (("holes",),)
+
+
+class PredictorSearcher(ArchitectureSearcher):
+    """Fits a mixture of Gaussian processes to the ended trials and tries the candidate with the best upper bound.
+
+    Candidates are all neighbours of the best trials, and random architectures and mutants of two steps beside them.
+    Until ``startup`` trials have ended, proposals are random. Trials under way are not proposed again, and nothing is
+    assumed of their results. Of more than ``fitted`` trials the best half of that number and as many others, at random,
+    are fitted (their ranks are among all).
+
+    Args:
+        space: where to search.
+        startup: random trials first.
+        kappa: how many standard deviations of doubt are credited to a candidate.
+        fitted: how many trials are fitted at most.
+        **others: as in ``ArchitectureSearcher``.
+
+    Raises:
+        SpecError: a number that makes no sense.
+
+    Example:
+        >>> searcher = PredictorSearcher(space, seed=1)
+        >>> searcher.propose(history, number=30).origin
+        {'kind': 'predictor', 'candidate': 'neighbour', 'parents': [17], 'expected': 1.31, 'doubt': 0.42}
+    """
+
+    BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 100, 50, 400
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        max_concurrent: int | None = None,
+        objective: Objective | None = None,
+        trials: int | None = None,
+        startup: int | None = None,
+        kappa: float | None = None,
+        fitted: int | None = None,
+    ) -> None:
+        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
+        usual = self.options(trials)
+        self.startup = usual["startup"] if startup is None else startup
+        self.kappa = usual["kappa"] if kappa is None else kappa
+        self.fitted = usual["fitted"] if fitted is None else fitted
+        if self.startup < 1:
+            raise SpecError(f"a predictor cannot start from {self.startup} trials; give startup=1 or more")
+        if self.fitted < 10:
+            raise SpecError(f"a predictor learns nothing from {self.fitted} trials; give fitted=10 or more")
+        if self.kappa < 0:
+            raise SpecError(f"kappa={self.kappa} would avoid what is not known; give 0 or more")
+        self._ranking = Ranking()
+        self._neighbours: dict[Architecture, list[Architecture]] = {}
+
+    @classmethod
+    def options(cls, trials: int | None) -> dict[str, Any]:
+        return {"startup": 5, "kappa": 2.0, "fitted": 400}
+
+    def update(self, history: History) -> None:
+        self._ranking.follow(history)
+
+    def propose(self, history: History, number: int) -> Proposal | None:
+        rng = self.rng(number)
+        self._ranking.follow(history)
+        best = self._ranking.best(self.BEST)
+        if len(self._ranking) < self.startup or not best:
+            return self.fresh(history, rng, self.random_draw)
+        candidates = self.candidates(history, best, rng)
+        if not candidates:
+            return self.fresh(history, rng, self.random_draw)
+        expected = self.expect(history, list(candidates))
+        listed = list(candidates.items())
+        for place in self._by_promise(expected, rng):
+            architecture, origin = listed[place]
+            if self.space.trial_id(architecture) not in history.seen:
+                mean = float(expected.mean[place])
+                doubt = float(expected.weights @ expected.deviations[:, place])
+                found = {"expected": round(mean, 2), "doubt": round(doubt, 2)}
+                return self.proposal(architecture, {"kind": "predictor", **origin, **found})
+        return self.fresh(history, rng, self.random_draw)
+
+    def candidates(
+        self, history: History, best: Sequence[int], rng: random.Random
+    ) -> dict[Architecture, Mapping[str, Any]]:
+        """Architectures to choose from, with their origins."""
+        found: dict[Architecture, Mapping[str, Any]] = {}
+        near = [(other, number) for number in best for other in self._near(history.trials[number].architecture)]
+        if len(near) > self.NEIGHBOURS:
+            near = rng.sample(near, self.NEIGHBOURS)
+        for architecture, number in near:
+            found.setdefault(architecture, {"candidate": "neighbour", "parents": [number]})
+        for _ in range(self.RANDOM):
+            found.setdefault(self.space.sample(rng), {"candidate": "random"})
+        for _ in range(self.MUTANTS):
+            number = rng.choice(best)
+            try:
+                once = self.space.mutate(history.trials[number].architecture, rng)
+                found.setdefault(self.space.mutate(once, rng), {"candidate": "mutant", "parents": [number]})
+            except SpaceError:  # no hole has a second value
+                break
+        tried = self._ranking.tried
+        return {architecture: origin for architecture, origin in found.items() if architecture not in tried}
+
+    def expect(self, history: History, candidates: Sequence[Architecture]) -> Posterior:
+        """What the ended trials say of the candidates, in normal scores of ranks (0: the median trial so far)."""
+        features = Features.of(self.space)
+        numbers = self._fitted()
+        ranking = self._ranking
+        targets = normal_scores(np.array([ranking.rank(history.key(number)) for number in numbers]), len(ranking))
+        known = features.points([history.trials[number].architecture for number in numbers])
+        asked = features.points(candidates)
+        return posterior(
+            _STRUCTURED if features.structured else _FLAT,
+            features.distances(known, known),
+            features.distances(known, asked),
+            targets,
+        )
+
+    def _fitted(self) -> list[int]:
+        """The trials to fit, by number."""
+        if len(self._ranking) <= self.fitted:
+            return sorted(self._ranking.numbers)
+        top = [-minus for _, minus in self._ranking.order[-(self.fitted // 2) :]]
+        chosen = set(top)
+        others = [number for number in self._ranking.numbers if number not in chosen]
+        lots = {number: random.Random(f"{self.seed}/fit/{number}").random() for number in others}
+        return sorted([*top, *sorted(others, key=lots.__getitem__)[: self.fitted - len(top)]])
+
+    def _near(self, architecture: Architecture) -> list[Architecture]:
+        known = self._neighbours.get(architecture)
+        if known is None:
+            if len(self._neighbours) >= 100:
+                self._neighbours.clear()
+            known = self._neighbours[architecture] = list(self.space.neighbours(architecture))
+        return known
+
+    def _by_promise(self, expected: Posterior, rng: random.Random) -> list[int]:
+        """Places of the candidates, best first; equal ones in random order. (Rounded: no last bit decides.)"""
+        promise = np.round(expected.bound(self.kappa), 6).tolist()
+        lots = [rng.random() for _ in promise]
+        return sorted(range(len(promise)), key=lambda place: (-promise[place], lots[place]))

@@ -1,0 +1,200 @@
+"""The predictor: pure on every kind of space, features against brute force, the process against scikit-learn."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+from contract import SPACES, cell_space, check_exhausted, check_other_process, check_recomputed, mixed_space
+from driving import best, options_space, recipe_space, simulate, target_score
+
+from raynas.errors import SpecError
+from raynas.journal import History
+from raynas.searchers.features import Features, figures, walk_counts
+from raynas.searchers.gaussian_process import normal_scores, posterior
+from raynas.searchers.outline import Outline
+from raynas.searchers.predictor import PredictorSearcher
+from raynas.searchers.random import RandomSearcher
+from raynas.space import Float, Int
+
+
+def make(space, **more):
+    return PredictorSearcher(space, **{"seed": 3, **more})
+
+
+@pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_proposal_can_be_recomputed_from_its_prefix(kind, workers):
+    history = check_recomputed(make, SPACES[kind](), workers=workers, trials=18, every=4)
+    assert "predictor" in {trial.origin["kind"] for trial in history.trials.values()}
+
+
+def test_a_window_of_many_trials_is_recomputed_too():
+    check_recomputed(lambda space: make(space, fitted=10), mixed_space(), workers=3, trials=40, every=5)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_finite_space_is_exhausted(workers):
+    check_exhausted(make, workers)
+
+
+def test_proposals_are_equal_in_another_process():
+    check_other_process(PredictorSearcher)
+
+
+def test_features_do_not_depend_on_what_was_seen_before():
+    space, rng = cell_space(), random.Random(0)
+    asked = [space.sample(rng) for _ in range(30)]
+    one, other = Features(space), Features(space)
+    other.points([space.sample(random.Random(9)) for _ in range(50)])
+    a, b = (
+        one.distances(one.points(asked), one.points(asked)),
+        other.distances(other.points(asked), other.points(asked)),
+    )
+    assert set(a) == {"holes", "walks", "statistics"}
+    for kind in a:
+        assert (a[kind] == b[kind]).all()
+
+
+@pytest.mark.parametrize("kind", SPACES)
+def test_distances_make_kernels(kind):
+    """Symmetric, zero for equal ones, of size about 1, and exp(-distance) is positive semidefinite."""
+    space, rng = SPACES[kind](), random.Random(1)
+    features = Features.of(space)
+    points = features.points([space.sample(rng) for _ in range(60)])
+    for name, matrix in features.distances(points, points).items():
+        assert np.allclose(matrix, matrix.T), name
+        assert np.allclose(np.diag(matrix), 0, atol=1e-6), name
+        assert 0.05 < matrix.mean() < 1.2, name
+        assert np.linalg.eigvalsh(np.exp(-matrix)).min() > -1e-6, name
+    assert features.structured == (kind != "recipe")
+
+
+def test_numbers_differ_by_how_far_apart_they_are():
+    space = recipe_space(lr=Float(1e-4, 1.0, log=True), width=Int(1, 100), depth=Int(1, 4))
+    features = Features.of(space)
+
+    names = ("lr", "width", "depth")
+
+    def apart(a, b):
+        points = [features.points([space.replay({f"recipe.{k}": v for k, v in zip(names, values, strict=True)})])
+                  for values in (a, b)]  # fmt: skip
+        return features.distances(*points)["holes"][0, 0]
+
+    start = (1e-2, 50, 2)
+    assert apart(start, (1e-1, 50, 2)) == pytest.approx(apart(start, (1e-3, 50, 2)))  # logarithmic
+    assert apart(start, (1e-1, 50, 2)) == pytest.approx(0.5 * apart(start, (1.0, 50, 2)))
+    assert apart(start, (1e-2, 60, 2)) == pytest.approx(0.5 * apart(start, (1e-2, 70, 2)))
+    assert 0 < apart(start, (1e-2, 50, 3)) < apart(start, (1e-2, 50, 4))
+
+
+def test_a_hole_that_is_not_active_has_a_value_of_its_own():
+    space = SPACES["mlp"]()
+    features, default = Features.of(space), space.default()
+    shorter = space.replay({path: value for path, value in default.items() if ".1." not in path} | {"layers.depth": 1})
+    changed = space.replay({**default, "layers.1.out_features": 256})
+    distances = [features.distances(features.points([default]), features.points([other]))["holes"][0, 0]
+                 for other in (default, changed, shorter)]  # fmt: skip
+    assert distances[0] == 0
+    assert distances[1] < distances[2]
+
+
+def test_walks_and_paths_against_brute_force():
+    space, rng = cell_space(), random.Random(3)
+    outline = Outline(space)
+    for _ in range(40):
+        graph = outline.graph(space.sample(rng))
+        out = len(graph.labels)
+        edges = [(source, node) for node, sources in enumerate(graph.sources) for source, times in sources.items()
+                 for _ in range(times)]  # fmt: skip
+        into = {node: [source for source, target in edges if target == node] for node in range(-1, out + 1)}
+
+        def paths(node, into=into):
+            return [[node]] if node == -1 else [[*path, node] for source in into[node] for path in paths(source)]
+
+        whole = paths(out)
+        found = figures(graph)
+        lengths = [len(path) - 1 for path in whole] or [0]
+        assert found["log paths"] == pytest.approx(math.log1p(len(whole)))
+        assert (found["longest"], found["shortest"]) == (max(lengths), min(lengths))
+        assert found["mean"] == pytest.approx(sum(lengths) / len(lengths))
+        names = {-1: "in", out: "out", **dict(enumerate(graph.labels))}
+        triples = [f"{names[a]} > {names[b]} > {names[c]}" for (a, b), (d, c) in itertools.product(edges, edges)
+                   if b == d]  # fmt: skip
+        counts = walk_counts(graph)
+        assert sum(1 for walk in triples) == sum(n for walk, n in counts.items() if walk.count(" > ") == 2)
+        for walk in triples:
+            assert counts[walk] == triples.count(walk)
+
+
+def test_copies_of_a_cell_are_read_once():
+    space = SPACES["nasbench201"]()
+    graph = Outline(space).graph(space.default())
+    assert len(graph.labels) == 3  # of the cell alone: three convolutions, and identities
+    assert figures(graph)["log paths"] == pytest.approx(math.log1p(4))
+
+
+def test_one_member_is_scikit_learns_process():
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern
+
+    rng = np.random.default_rng(0)
+    known, asked = rng.normal(size=(30, 2)), rng.normal(size=(7, 2))
+    targets = rng.normal(size=30)
+
+    def apart(a, b):
+        return {"x": np.linalg.norm(a[:, None] - b[None], axis=2)}
+
+    ours = posterior([("x",)], apart(known, known), apart(known, asked), targets, noises=(0.1,))
+    theirs = GaussianProcessRegressor(Matern(1.0, nu=0.5), alpha=0.1, optimizer=None).fit(known, targets)
+    mean, deviation = theirs.predict(asked, return_std=True)
+    variance = (targets @ np.linalg.solve(theirs.kernel_(known) + 0.1 * np.eye(30), targets) + 1) / 31
+    assert ours.means[0] == pytest.approx(mean, abs=1e-6)
+    assert ours.deviations[0] == pytest.approx(math.sqrt(variance) * deviation, abs=1e-6)
+    assert ours.weights.tolist() == [1.0]
+
+
+def test_the_kind_of_distance_that_explains_gets_the_weight():
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(0, 3, size=60), rng.uniform(0, 3, size=60)
+    matrices = {"x": np.abs(x[:, None] - x[None]), "y": np.abs(y[:, None] - y[None])}
+    found = posterior([("x",), ("y",)], matrices, matrices, np.sin(2 * x))
+    assert sum(weight for name, weight in zip(found.members, found.weights, strict=True) if name[0] == "x") > 0.95
+
+
+def test_normal_scores():
+    assert normal_scores(np.array([1.0, 2.0, 3.0]), 3) == pytest.approx([-0.967, 0, 0.967], abs=1e-3)
+
+
+def test_what_fails_is_avoided():
+    def half_fails(architecture):
+        if architecture["recipe.h0"] >= 2:
+            raise ArithmeticError
+        return 1.0 - abs(architecture["recipe.h1"] - 2) / 10
+
+    history = History.from_events(simulate(make(options_space()), half_fails, 60))
+    late = [history.trials[number] for number in range(20, 60)]
+    assert sum(trial.state == "failed" for trial in late) < 8  # at random: 20
+
+
+def test_it_learns_from_small_rungs_no_more_than_from_great_ones():
+    """Trials are compared by the rung they reached: a high value at a low rung is not good."""
+    history = History.from_events(simulate(make(options_space()), target_score, 30))
+    assert history.value(history.best()[0]) > 0.5
+
+
+def test_it_beats_random_by_far():
+    space = options_space(holes=10)
+    ours = [best(simulate(make(space, seed=seed), target_score, 60, seed=seed)) for seed in range(4)]
+    chance = [best(simulate(RandomSearcher(space, seed=seed), target_score, 60, seed=seed)) for seed in range(4)]
+    assert min(ours) > max(chance)
+
+
+@pytest.mark.parametrize(("options", "words"), [({"startup": 0}, "cannot start"), ({"fitted": 5}, "learns nothing"),
+                                                ({"kappa": -1.0}, "avoid")])  # fmt: skip
+def test_options_that_make_no_sense(options, words):
+    with pytest.raises(SpecError, match=words):
+        make(options_space(), **options)
