@@ -50,7 +50,9 @@ class TrackerProcess:
         ended = self._process.poll() is not None
         if missing <= 0 and ended and position is not None and position.closed:
             return ""
-        what = f"{max(missing, 0)} of {total} events are not in MLflow yet"
+        what = f"{missing} of {total} events are not in MLflow yet"
+        if missing <= 0:
+            what = "all events are in MLflow, the search's end is not yet"
         if position is not None and position.problem:
             what += f" ({position.problem})"
         if not ended:

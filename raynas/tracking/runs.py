@@ -87,9 +87,6 @@ def trial_identity(record: TrialRecord, search_id: str, search_name: str, parent
     """The tags that a trial's run is made with; they never change."""
     tags = {
         "mlflow.parentRunId": parent_run_id,
-        "mlflow.user": "raynas",
-        "mlflow.source.name": "raynas",
-        "mlflow.source.type": "LOCAL",
         "mlflow.note.content": _trial_note(record, search_name),
         "raynas.kind": "trial",
         "raynas.search": search_name,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import getpass
 import json
 import os
 import sqlite3
@@ -171,8 +172,9 @@ class RunStore:
 
     def create(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> RunHandle:
         """Makes a run. After ``Unreachable`` it may be there or not."""
+        source = {"mlflow.user": _user(), "mlflow.source.name": "raynas", "mlflow.source.type": "LOCAL"}
         with _answers():
-            run = self._client.create_run(experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
+            run = self._client.create_run(experiment_id, start_time=start_ms, tags={**source, **tags}, run_name=name)
         number = tags.get("raynas.trial")
         return RunHandle(
             run_id=run.info.run_id,
@@ -277,6 +279,13 @@ def _answers() -> Iterator[None]:
         if type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg")):
             raise Unreachable(f"{type(error).__name__}: {_one_line(error)}") from error
         raise
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "unknown"
 
 
 def _one_line(error: Exception) -> str:

@@ -158,12 +158,11 @@ class Tracker:
         self._experiment_id = self.store.experiment(self._search["name"], self._search["search_id"], identity | kind)
         self._look_up()
         if self._parent is None:
-            source = {"mlflow.user": "raynas", "mlflow.source.name": "raynas", "mlflow.source.type": "LOCAL"}
             self._parent = self.store.create(
                 self._experiment_id,
                 self._search["name"],
                 runs.milliseconds(self._search["time"]),
-                source | identity | {"raynas.kind": "search"},
+                identity | {"raynas.kind": "search"},
             )
         return self._parent
 
