@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
+import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -133,7 +135,9 @@ class Collection:
         found = getattr(module.live, name, None)
         if isinstance(found, ModuleType):
             return self._follow_module(module, found, attributes)
+        homes = [star for star in module.stars if found is not None and getattr(sys.modules[star], name, None) is found]
         home, own = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+        home, own = (homes[-1], name) if homes else (home, own)
         if home is None or own is None or (home == module.name and own == name):
             used = f", which {by} uses," if by else ""
             raise ExportError(
@@ -233,8 +237,8 @@ class Collection:
         taken = set(self._reserved) | set(dir(builtins))
         # Names that nobody has to write anew come first, imports before all: nn stays nn.
         for name in sorted(self._names.values(), key=lambda one: not one.imported):
-            calls = {called for called, _ in name.called}
-            candidates = [*(calls if len(calls) == 1 else ()), name.own, *sorted(calls)]
+            calls = Counter(called for called, _ in name.called)
+            candidates = [name.own, *(called for called, _ in calls.most_common())]
             candidates += [f"{name.own}_{number}" for number in range(2, 100)]
             name.final = next(one for one in candidates if one not in taken and name.could_be(one))
             taken.add(name.final)

@@ -62,6 +62,7 @@ class SourceModule:
     Attributes:
         units: name → the statements that bind it or change it, in order.
         imports: name → where it comes from.
+        stars: modules from which all is imported.
     """
 
     name: str
@@ -70,6 +71,7 @@ class SourceModule:
     lines: list[bytes]
     units: dict[str, list[Unit]] = field(default_factory=dict)
     imports: dict[str, Imported] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
 
     @cached_property
     def shown(self) -> str:
@@ -163,7 +165,9 @@ def _take_import(module: SourceModule, statement: ast.Import | ast.ImportFrom) -
         package = (module.live.__package__ or "").split(".")
         base = ".".join([*package[: len(package) - statement.level + 1], *([base] if base else [])])
     for alias in statement.names:
-        if alias.name != "*" and base != "__future__":
+        if alias.name == "*":
+            module.stars.append(base)
+        elif base != "__future__":
             name = alias.asname or alias.name
             module.imports[name] = Imported(name, base, alias.name)
 

@@ -247,7 +247,8 @@ def _compare(folder: Path, built: nn.Module, shape: tuple[int, ...]) -> None:
         ) from error
     inputs = torch.randn((4, *shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        same = torch.equal(built(inputs), loaded(inputs))
+        here, there = built(inputs), loaded(inputs)
+    same = here.shape == there.shape and ((here == there) | (here.isnan() & there.isnan())).all()
     if not same:
         raise ExportError(
             "the exported network gives other outputs than the search's: some module keeps numbers outside its "
