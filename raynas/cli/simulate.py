@@ -185,6 +185,8 @@ def _measured(
 def _searched(name: str, space: str | None, metric: str | None, mode: str | None) -> tuple[Table, TableSpace, str, str]:
     """A search's journal as a table, over the search's own space."""
     from raynas.engine import api, sources
+    from raynas.engine.folder import SearchFolder
+    from raynas.engine.parts import resumed_source, task_arguments
     from raynas.simulate import named_space, space_of_table, table_of_history
 
     result = api.load(name)
@@ -195,8 +197,10 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
     if space is not None:
         template, _ = named_space(space)
     else:
-        task = sources.make_task(sources.source_of("raynas.tasks", result.spec["task"]))
-        template = sources.make_space(sources.source_of("raynas.spaces", result.spec["space"]), task)
+        folder = SearchFolder(result.folder.parent, result.name)
+        arguments = task_arguments({"data": None, "task_options": {}, **result.spec})
+        task = sources.make_task(resumed_source("raynas.tasks", result.spec["task"], None, folder), arguments)
+        template = sources.make_space(resumed_source("raynas.spaces", result.spec["space"], None, folder), task)
     if metric is None:
         metric, mode = objective.metric, mode or objective.mode
     return measured, space_of_table(measured, template), metric, mode or _usual_mode(metric)

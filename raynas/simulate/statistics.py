@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,12 +98,12 @@ def compare(a: Trajectories, b: Trajectories, evaluations: int | None = None) ->
 
 def at_evaluations(one: Trajectories, counts: Sequence[int]) -> dict[str, Any]:
     """By number of ended trials: ``describe`` of the best, and of the reported columns there."""
-    return {str(count): _entry(one, lambda column, count=count: one.after(count, column)) for count in counts}
+    return {str(count): _entry(one, partial(one.after, count)) for count in counts}
 
 
 def at_moments(one: Trajectories, points: Sequence[float]) -> dict[str, Any]:
     """By virtual seconds, as ``at_evaluations``."""
-    return {f"{point:g}": _entry(one, lambda column, point=point: one.at(point, column)) for point in points}
+    return {f"{point:g}": _entry(one, partial(one.at, point)) for point in points}
 
 
 def at_end(one: Trajectories) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def at_end(one: Trajectories) -> dict[str, Any]:
     last = max((len(run["number"]) for run in one.runs), default=1)
     ended = [run["ended"][-1] if len(run["ended"]) else 0.0 for run in one.runs]
     return {
-        **_entry(one, lambda column: one.after(last, column)),
+        **_entry(one, partial(one.after, last)),
         "evaluations": float(np.mean([len(run["number"]) for run in one.runs])),
         "seconds": float(np.mean(ended)),
     }
