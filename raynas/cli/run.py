@@ -68,6 +68,12 @@ def search(
         str | None,
         typer.Option(metavar="TASK", help="What to be good at: a name, or path/to/file.py:name (default: digits)."),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Your own images: a folder CLASS/NAME.jpg, or a Parquet file (docs/data.md)."
+        ),
+    ] = None,
     strategy: Annotated[
         str | None,
         typer.Option(metavar="STRATEGY", help="How to search: evolution or random (default: evolution)."),
@@ -225,6 +231,7 @@ def search(
     settings = {
         "config": config,
         "task": task,
+        "data": data,
         "strategy": strategy,
         "name": name,
         "seed": seed,

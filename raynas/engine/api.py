@@ -20,9 +20,9 @@ from raynas.engine.parts import (
     label,
     make_searcher,
     preflight,
-    require_same_space,
     resolve,
-    resumed_source,
+    resumed_parts,
+    task_arguments,
 )
 from raynas.engine.plan import Plan, make_plan
 from raynas.engine.result import SearchResult
@@ -100,6 +100,9 @@ def _prepare(
     given = {key: value for key, value in settings.items() if key != "seconds"}
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
     asked = read_spec(Path(config) if config is not None else None, given).model_dump()
+    asked["task"] = asked["task"] or ("images" if asked["data"] else "digits")
+    if asked["data"]:
+        asked["data"] = str(Path(asked["data"]).expanduser().absolute())
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
     prepare_environment(asked["workers"], asked["address"])
@@ -107,6 +110,7 @@ def _prepare(
         source_of("raynas.spaces", asked["space"] if space is None else space),
         source_of("raynas.tasks", asked["task"] if task is None else task),
         evaluator,
+        task_arguments(asked),
     )
     spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
@@ -148,12 +152,7 @@ def resume(
         ).model_dump(include={"trials", "time", "workers", "address"}, exclude_none=True)
         spec = {**completed(result.spec), **changes}
         prepare_environment(spec["workers"], spec["address"])
-        parts = find_parts(
-            resumed_source("raynas.spaces", spec["space"], space, folder),
-            resumed_source("raynas.tasks", spec["task"], task, folder),
-            evaluator,
-        )
-        require_same_space(result, parts.space)
+        parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
         make_searcher(spec, parts.space)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raynas.engine.parts import Parts, find_parts, input_shape, require_same_space, resumed_source
+from raynas.engine.parts import input_shape, resumed_parts
 from raynas.engine.result import SearchResult
 from raynas.errors import SearchFolderError, SpecError
 from raynas.evaluators import checkpoint
@@ -79,27 +79,6 @@ def kept_weights(result: SearchResult, record: TrialRecord) -> Weights:
     return Weights(weights, found.step, found.partial)
 
 
-def parts_of(result: SearchResult, *, space: Any = None, task: Any = None, evaluator: Any = None) -> Parts:
-    """Space and task of a search, made again from their references; objects have to be handed in again.
-
-    Raises:
-        UserError: they cannot be had, or the space is no longer the one that was searched.
-    """
-    for what, given in (("space", space), ("task", task)):
-        if given is None and result.spec[what].startswith("<"):
-            raise SpecError(
-                f"search {result.name!r} was made with the {what} object {result.spec[what]}, which is not kept; "
-                f"hand it in again from Python: {what}=…"
-            )
-    parts = find_parts(
-        resumed_source("raynas.spaces", result.spec["space"], space, result._folder),
-        resumed_source("raynas.tasks", result.spec["task"], task, result._folder),
-        evaluator,
-    )
-    require_same_space(result, parts.space)
-    return parts
-
-
 def build(
     result: SearchResult, number: int | None = None, *, weights: bool = True, space: Any = None, task: Any = None
 ) -> nn.Module:
@@ -114,7 +93,7 @@ def build(
     """
     record = chosen_trial(result, number)
     tensors = kept_weights(result, record).tensors if weights else {}
-    parts = parts_of(result, space=space, task=task)
+    parts = resumed_parts(result, space=space, task=task)
     shape = input_shape(parts)
     if shape is None:
         raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")

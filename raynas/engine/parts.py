@@ -15,7 +15,7 @@ from typing import Any
 from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, make_space, make_task, source_of
-from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS
+from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, completed
 from raynas.errors import SpaceError, SpecError
 from raynas.registry import find, is_file
 from raynas.space import Space
@@ -32,6 +32,7 @@ class Parts:
     space_source: Source
     task_source: Source
     given_evaluator: Any
+    task: Any
     space: Space
     evaluator: Any
 
@@ -46,13 +47,18 @@ def label(what: Any) -> str | None:
     return f"<{getattr(what, 'name', None) or getattr(what, '__name__', None) or type(what).__name__}>"
 
 
-def find_parts(space_source: Source, task_source: Source, evaluator: Any) -> Parts:
+def task_arguments(spec: dict[str, Any]) -> dict[str, Any]:
+    """What the task is made with."""
+    return {**({"data": spec["data"]} if spec["data"] else {}), **spec["task_options"]}
+
+
+def find_parts(space_source: Source, task_source: Source, evaluator: Any, arguments: dict[str, Any]) -> Parts:
     """Makes the parts that the sources name (the evaluator given, or training on the task)."""
     from raynas.engine.trainable import make_evaluator
 
-    task = make_task(task_source)
+    task = make_task(task_source, arguments)
     space = make_space(space_source, task)
-    return Parts(space_source, task_source, evaluator, space, make_evaluator(evaluator, task))
+    return Parts(space_source, task_source, evaluator, task, space, make_evaluator(evaluator, task))
 
 
 def resumed_source(group: str, reference: str, given: Any, folder: SearchFolder) -> Source:
@@ -73,6 +79,8 @@ def resumed_source(group: str, reference: str, given: Any, folder: SearchFolder)
 def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     """The spec with every open field filled in."""
     spec = dict(asked)
+    if hasattr(parts.task, "content"):  # a resumed search, and its workers, are to see the same data
+        spec["task_options"] = {**spec["task_options"], "content": parts.task.content}
     objective = parts.evaluator.objective
     if spec["metric"] is None:
         spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
@@ -147,6 +155,23 @@ def preflight(parts: Parts, spec: dict[str, Any]) -> None:
         near = difflib.get_close_matches(spec["metric"], metrics, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SpecError(f"metric {spec['metric']!r} is not measured; {hint}there are: {', '.join(sorted(metrics))}")
+
+
+def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, evaluator: Any = None) -> Parts:
+    """The parts of a begun search, made again from its references; objects have to be handed in again.
+
+    Raises:
+        UserError: they cannot be had, or the space is no longer the one that the search was begun with.
+    """
+    spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
+    parts = find_parts(
+        resumed_source("raynas.spaces", spec["space"], space, folder),
+        resumed_source("raynas.tasks", spec["task"], task, folder),
+        evaluator,
+        task_arguments(spec),
+    )
+    require_same_space(result, parts.space)
+    return parts
 
 
 def require_same_space(result: SearchResult, space: Space) -> None:

@@ -17,12 +17,14 @@ from raynas import __version__
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
-from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher
+from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, task_arguments
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
 from raynas.errors import SpaceError, UserError
+from raynas.evaluators.evaluator import TrialContext
+from raynas.journal import History
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
@@ -81,7 +83,7 @@ def run(
     from raynas.engine.interrupt import interruptible
     from raynas.engine.supervisor import supervise
     from raynas.engine.trainable import WorkerSetup
-    from raynas.journal import History, Writer, read
+    from raynas.journal import Writer, read
 
     history = History.from_events(read(folder.journal))
     writer = Writer(folder.journal)
@@ -105,6 +107,7 @@ def run(
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
         with interruptible(session, seconds), _cluster(spec) as slots, _tracked(folder, spec, session):
+            decisions = _decisions(history, spec, parts, slots)
             session.record(
                 "session_started",
                 session=session.number,
@@ -114,12 +117,14 @@ def run(
                 workers=slots.workers,
                 changes=changes,
                 versions=_versions(),
+                decisions=decisions,
             )
             write_spec(folder.spec, spec)
             session.replay()
             setup = WorkerSetup(
                 space=parts.space_source,
                 task=parts.task_source,
+                task_arguments=task_arguments(spec),
                 evaluator=parts.given_evaluator,
                 checkpoints=folder.checkpoints,
                 logs=folder.logs,
@@ -130,6 +135,7 @@ def run(
                 device=slots.device,
                 memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
                 step_timeout=spec["trial_timeout"],
+                decisions=decisions,
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
     finally:
@@ -171,6 +177,24 @@ def _supervise_to_the_end(session: Any, run: Callable[[], None]) -> None:
             session.end("error", f"{type(error).__name__}: {error}"[:2_000])
         raise
     session.end(session.stop_reason or "trials", session.message)
+
+
+def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slots) -> dict[str, Any]:
+    """What the evaluator decides once for the whole search: measured in its first session, kept in all others."""
+    for session in history.sessions:
+        if "decisions" in session.started:
+            return dict(session.started["decisions"])
+    if slots.device != "cpu" and not _reachable(slots.device):
+        return {}
+    context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(slots.cpus)), slots.device)
+    return parts.evaluator.decide(parts.space, parts.space.default(), context)
+
+
+def _reachable(device: str) -> bool:
+    """Whether this process can use the device that trials will have."""
+    import torch
+
+    return torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
 
 
 def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import inspect
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from raynas.errors import SpaceError, UserError
+from raynas.errors import SpaceError, TaskError, UserError
 from raynas.registry import find, is_file, load_file, split_file
 from raynas.space import Space
 
@@ -70,10 +72,23 @@ def keep_copy(source: Source, folder: Path) -> Source:
     return Source(source.group, source.reference, copy=copy)
 
 
-def make_task(source: Source) -> Any:
-    """The task itself (a class is called without arguments)."""
+def make_task(source: Source, arguments: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """The task itself: a class or a function is called with the arguments (``data`` and the task's own options).
+
+    Raises:
+        TaskError: it does not take them, or the data cannot be used.
+    """
     task = source.get()
-    return task() if inspect.isclass(task) or inspect.isfunction(task) else task
+    named = source.reference or getattr(task, "name", "the given object")
+    if not inspect.isclass(task) and not inspect.isfunction(task):
+        if arguments:
+            raise TaskError(f"task {named!r} is made already; it takes no {', '.join(arguments)}")
+        return task
+    try:
+        inspect.signature(task).bind(**arguments)
+    except TypeError as error:
+        raise TaskError(f"task {named!r} cannot be made with {', '.join(arguments) or 'no data'}: {error}") from None
+    return task(**arguments)
 
 
 def make_space(source: Source, task: Any) -> Space:

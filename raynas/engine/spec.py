@@ -38,8 +38,10 @@ class SearchSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str = Field(min_length=1)
-    task: str = Field(default="digits", min_length=1)
-    strategy: str = Field(default="evolution", min_length=1)
+    task: str | None = Field(default=None, min_length=1)
+    task_options: dict[str, Any] = Field(default_factory=dict)
+    data: str | None = None
+    strategy: str = Field(default="tpe", min_length=1)
     strategy_options: dict[str, Any] = Field(default_factory=dict)
     scheduler: str = "asha"
     grace_period: Count | None = None
@@ -72,6 +74,10 @@ class SearchSpec(BaseModel):
 class Settings(TypedDict, total=False):
     """The keywords of ``raynas.search``: those of ``SearchSpec``, with the same names (``seconds``: its ``time``)."""
 
+    data: str | None
+    """What the task reads: for images a folder or a Parquet file (docs/data.md). The task is then ``images``."""
+    task_options: Mapping[str, Any] | None
+    """The task's own settings."""
     strategy: str | None
     """The searcher: an entry point's name, or ``path/file.py:name``."""
     strategy_options: Mapping[str, Any] | None

@@ -49,10 +49,12 @@ class WorkerSetup:
         max_steps: a trial's full budget.
         memory_bytes: what a trial may take (None: no limit).
         step_timeout: seconds that a step may take (None: no limit).
+        decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
     """
 
     space: Source
     task: Source
+    task_arguments: dict[str, Any]
     evaluator: Evaluator | None
     checkpoints: Path
     logs: Path
@@ -63,6 +65,7 @@ class WorkerSetup:
     device: str = "cpu"
     memory_bytes: int | None = None
     step_timeout: float | None = None
+    decisions: dict[str, Any] = field(default_factory=dict)
 
 
 def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
@@ -149,8 +152,9 @@ class TrialRunner(tune.Trainable):
         self._write_note()
         timed_out_before(trial.folder)
         if self._made is None:
-            task = make_task(worker.task)
+            task = make_task(worker.task, worker.task_arguments)
             self._made = make_space(worker.space, task), make_evaluator(worker.evaluator, task)
+            self._made[1].adopt(worker.decisions)
         space, evaluator = self._made
         if worker.device == "cpu":
             limit_growth(worker.memory_bytes)

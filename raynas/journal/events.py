@@ -47,7 +47,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 #: The fields that an event may have besides.
-OPTIONAL: dict[str, tuple[str, ...]] = {"trial_proposed": ("params", "flops")}
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "session_started": ("decisions",),
+    "trial_proposed": ("params", "flops"),
+}
 
 #: How a trial ends by the reason of a decision to stop it.
 STATE_OF_STOP = {"budget": "completed", "early_stopped": "stopped", "nan": "failed"}
