@@ -110,4 +110,7 @@ def runs_page(address: str, experiment_id: str) -> str:
 
 
 def _size(text: str) -> str:
-    return text if len(text) <= 9 else ("infinitely many" if text == "inf" else f"about 10^{len(text) - 1}")
+    """A count of architectures, as the journal has it."""
+    if text == "inf":
+        return "infinitely many"
+    return text if len(text) <= 9 else f"about 10^{len(text) - 1}"
