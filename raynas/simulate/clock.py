@@ -60,6 +60,8 @@ class Limits:
         proposal_seconds: what a proposal takes, one at a time as in a real driver; None: nothing; ``-1``: what it
             really takes (then a run is not the same twice).
         default_first: trial 0 is the space's default, as in a real search.
+        recommend_after: after so many ended trials the searcher is asked which one it recommends, if it has a method
+            ``recommend(history) -> trial number or None``.
     """
 
     trials: int | None = None
@@ -67,6 +69,7 @@ class Limits:
     workers: int = 1
     proposal_seconds: float | None = None
     default_first: bool = False
+    recommend_after: tuple[int, ...] = ()
 
 
 @dataclass
@@ -81,6 +84,8 @@ class Run:
         started, ended: virtual seconds.
         incumbent: the position in this list of the best trial so far, by (rung, observed); -1 before the first.
         propose_seconds: real seconds spent in the searcher, in all.
+        exhausted: whether there was nothing left to propose.
+        recommended: after so many ended trials, the row of the trial that the searcher recommended then.
     """
 
     seed: int
@@ -96,6 +101,7 @@ class Run:
     incumbent: list[int] = field(default_factory=list)
     propose_seconds: float = 0.0
     exhausted: bool = False
+    recommended: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -356,3 +362,9 @@ class Clock:
         run.started.append(trial.started)
         run.ended.append(self.now)
         run.incumbent.append(self.best_place)
+        if len(run.number) in self.limits.recommend_after and hasattr(self.searcher, "recommend"):
+            number = self.searcher.recommend(self.history)
+            if number is not None:
+                known = self.landscape.space.row(self.history.trials[number].architecture)
+                assert known is not None
+                run.recommended[len(run.number)] = known

@@ -44,6 +44,7 @@ def simulate(
     faults: Faults | None = None,
     proposal_seconds: float | None = None,
     default_first: bool = False,
+    recommend_after: Sequence[int] = (),
     processes: int | None = None,
     strategy: str = "",
 ) -> Trajectories:
@@ -67,6 +68,8 @@ def simulate(
         proposal_seconds: what a proposal takes, one after the other; ``-1`` charges what it really takes.
         default_first: trial 0 is the space's default, as in a real search (left out unless asked for: strategies are to
             be compared, not defaults).
+        recommend_after: after so many ended trials, ask the searcher which trial it recommends, where it has a method
+            ``recommend(history)``: see ``Trajectories.recommended``.
         processes: how many (default: all cores). The result does not depend on it.
         strategy: a name for the result.
 
@@ -90,7 +93,7 @@ def simulate(
     rows = space if isinstance(space, TableSpace) else space_of_table(table, space, holes=holes)
     landscape = make_landscape(table, rows, metric, cost=cost, also=also)
     objective = Objective(metric, mode)
-    limits = Limits(trials, seconds, workers, proposal_seconds, default_first)
+    limits = Limits(trials, seconds, workers, proposal_seconds, default_first, tuple(recommend_after))
     make_rule = rule or (lambda max_steps, mode: FullBudget(max_steps, mode=mode))  # type: ignore[arg-type]
 
     def one(seed: int) -> Run:

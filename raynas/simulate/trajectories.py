@@ -31,6 +31,8 @@ class Trajectories:
             ``incumbent`` (its value without noise) and ``incumbent:<column>`` for each reported column; NaN and -1
             before the first.
         propose_seconds: real seconds spent in the searcher, over all runs; proposals: how many there were.
+        recommended: after so many ended trials, the true value at the full budget of what the searcher recommended, one
+            a seed (NaN: nothing). Empty unless it was asked.
     """
 
     strategy: str
@@ -41,6 +43,7 @@ class Trajectories:
     runs: tuple[Mapping[str, np.ndarray], ...]
     propose_seconds: float
     proposals: int
+    recommended: Mapping[int, np.ndarray]
 
     @classmethod
     def of(
@@ -67,6 +70,10 @@ class Trajectories:
             tuple(_arrays(run, reported) for run in runs),
             sum(run.propose_seconds for run in runs),
             sum(len(run.number) for run in runs),
+            {
+                count: np.array([full[run.recommended[count]] if count in run.recommended else np.nan for run in runs])
+                for count in sorted({count for run in runs for count in run.recommended})
+            },
         )
 
     def after(self, evaluations: int, column: str = "incumbent") -> np.ndarray:

@@ -2,9 +2,10 @@
 
     python -m tests.bench.search [PART …] [--seeds 200] [--slow-seeds 20] [--strategies random,evolution,…]
 
-Parts: nasbench201, macro, spike, crowd (16 workers), protocol (the paper's 20,000 s), curves (early stopping), nlp,
-noise, scaling (1 to 1,024 workers), speed (the simulator's own). Prints Markdown for docs/benchmarks.md. The tables lie
-in ``$RAYNAS_DATA``. Strategies that are not installed are left out. Slow strategies and peers run with fewer seeds.
+Parts: nasbench201, macro, spike, crowd (16 workers), protocol (the paper's 20,000 s), curves and nlp (early stopping),
+noise, scaling (1 to 1,024 workers), charged (proposals take their time), speed (the simulator's own). Prints Markdown
+for docs/benchmarks.md. The tables lie in ``$RAYNAS_DATA``. Strategies that are not installed are left out. Slow
+strategies and peers run with fewer seeds.
 """
 
 from __future__ import annotations
@@ -228,6 +229,27 @@ def scaling(bench: Bench) -> None:
         row(strategy, seeds, *cells)
 
 
+def charged(bench: Bench) -> None:
+    """What proposing costs a crowd: one driver, and the time that proposals really take here."""
+    head(
+        "1,000 workers on trials of 60 s, the time of proposing charged: NAS-Bench-201, 5,000 trials",
+        "strategy", "ms a proposal", "virtual minutes", "without the charge", "share of the workers' time used",
+    )  # fmt: skip
+    for strategy in bench.strategies:
+        settings = {"trials": 5_000, "workers": 1_000, "cost": "60", "seeds": 1}
+        found, free = (
+            bench.run("nasbench201", strategy, proposal_seconds=charge, **settings) for charge in (-1.0, None)
+        )
+        last, least = found.runs[0]["ended"][-1], free.runs[0]["ended"][-1]
+        used = 60 * len(found.runs[0]["ended"]) / (1_000 * last)
+        row(
+            strategy,
+            f"{1000 * found.propose_seconds / found.proposals:.2f}",
+            *(f"{t / 60:.1f}" for t in (last, least)),
+            f"{used:.0%}",
+        )
+
+
 def speed(bench: Bench) -> None:
     """Evaluations a second of CPU time on one core, set-up left out by a difference."""
     head(
@@ -263,6 +285,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "nlp": nlp,
     "noise": noise,
     "scaling": scaling,
+    "charged": charged,
     "speed": speed,
 }
 

@@ -275,3 +275,18 @@ def test_mann_whitney_and_quantiles() -> None:
     assert (soon["share"], soon["quantiles"]["0.5"], soon["quantiles"]["0.95"]) == (2 / 3, 4.0, np.inf)
     assert statistics.series(150) == [10, 20, 50, 100, 150]
     assert statistics.series(3) == [3]
+
+
+class Recommending(InOrder):
+    """Recommends the trial before the last ended one."""
+
+    def recommend(self, history: History) -> int:
+        return history.ended[-2]
+
+
+def test_what_a_searcher_recommends_is_reported_with_its_true_value() -> None:
+    found = simulate(
+        lambda space, seed: Recommending(space), grid(), metric="value", holes="3x3", seeds=2, trials=20, processes=1,
+        faults=Faults(noise=9.0), recommend_after=(5, 12),
+    )  # fmt: skip
+    assert {count: values.tolist() for count, values in found.recommended.items()} == {5: [3.0, 3.0], 12: [10.0, 10.0]}
