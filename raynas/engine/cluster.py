@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ def prepare_environment(workers: int | None, address: str | None) -> None:
         os.environ.setdefault(key, value)
     if workers is not None:
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
-    if address is None and not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+    chosen = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    if address is None and not chosen and "ray" not in sys.modules:  # Ray reads these once, when it is imported
         # Without this Ray writes a token into the home folder, which other Rays on the machine then stumble over.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
