@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -24,10 +24,11 @@ _CHECKPOINTING = ("interrupted", "time")
 
 
 @contextmanager
-def interruptible(session: Session, seconds: float | None) -> Iterator[None]:
+def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[[], None]]:
     """While inside: the first SIGINT, SIGTERM or SIGHUP, ``raynas stop``, or the end of ``seconds``, ends the session.
 
-    A second signal raises KeyboardInterrupt at once.
+    A second signal raises KeyboardInterrupt at once. Yields a function that takes the signals again: Ray's start puts a
+    handler of its own in the place of SIGTERM's.
     """
     left = threading.Event()
     watcher = threading.Thread(target=_watch, args=(session, seconds, left), name="raynas-watcher", daemon=True)
@@ -40,12 +41,18 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[None]:
         print("interrupted: running trials checkpoint and end; once more to leave at once", file=sys.stderr, flush=True)
 
     before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
+
+    def take_signals() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
         for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if which != signal.SIGHUP or signal.getsignal(which) != signal.SIG_IGN:  # ignored: nohup
-                before[which] = signal.signal(which, on_signal)
+                before.setdefault(which, signal.getsignal(which))
+                signal.signal(which, on_signal)
+
+    take_signals()
     try:
-        yield
+        yield take_signals
     finally:
         left.set()
         for number, handler in before.items():

@@ -106,7 +106,12 @@ def run(
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
-        with interruptible(session, seconds), _cluster(spec) as slots, _tracked(folder, spec, session):
+        with (
+            interruptible(session, seconds) as take_signals,
+            _cluster(spec) as slots,
+            _tracked(folder, spec, session),
+        ):
+            take_signals()
             decisions = _decisions(history, spec, parts, slots)
             session.record(
                 "session_started",
