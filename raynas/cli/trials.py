@@ -134,12 +134,12 @@ def describe_trial(name: str, trial: int, json: bool) -> None:
     """``raynas describe NAME --trial N``: the network of a trial, block by block."""
     from raynas.cli import diagram, documents
     from raynas.engine import api
-    from raynas.engine.kept import chosen_trial, parts_of
-    from raynas.engine.parts import input_shape
+    from raynas.engine.kept import chosen_trial
+    from raynas.engine.parts import input_shape, resumed_parts
 
     result = api.load(name)
     record = chosen_trial(result, trial)
-    parts = parts_of(result)
+    parts = resumed_parts(result)
     shape = input_shape(parts)
     if shape is None:
         raise SpecError(f"search {name!r} has no task that says what shape an input has")

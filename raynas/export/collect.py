@@ -60,6 +60,7 @@ class _Edit:
     line: int
     start: int
     end: int
+    written: str  # how the source begins there
     name: Name
 
 
@@ -181,7 +182,11 @@ class Collection:
         top = imported.module.partition(".")[0]
         if kind_of(imported.module) == "installed":
             self.needs.setdefault(top, module.shown if module else "the network")
-        base = importlib.import_module(imported.module)
+        try:
+            base = importlib.import_module(imported.module)
+        except ImportError as error:
+            where = f"{module.path} imports {imported.module}" if module else f"{imported.module} is needed"
+            raise ExportError(f"{where}, which cannot be imported here: {error}") from None
         found = base if imported.attribute is None else getattr(base, imported.attribute, imported)
         key = ("import", imported.name, top if imported.root else id(found))
         name = self._names.setdefault(key, Name(imported.name))
@@ -228,7 +233,7 @@ class Collection:
         name.called.append((use.name if not count else use.attributes[count - 1][0], use.locals))
         if use.movable:
             end = use.attributes[count - 1][1] if count else use.column + len(use.name.encode())
-            edits.append(_Edit(use.line, use.column, end, name))
+            edits.append(_Edit(use.line, use.column, end, use.name, name))
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -297,8 +302,13 @@ class Collection:
         for edit in sorted(set(edits), key=lambda one: (one.line, one.start), reverse=True):
             line = lines[edit.line - 1]
             old, new = line[edit.start : edit.end], edit.name.final.encode()
-            if old != new:
+            if old.startswith(edit.written.encode()):
                 lines[edit.line - 1] = line[: edit.start] + new + line[edit.end :]
+            elif edit.written != edit.name.final:  # before Python 3.12 an f-string does not say where its names stand
+                raise ExportError(
+                    f"{unit.module.path}, line {edit.line}: {edit.written!r} must be written as {edit.name.final!r} in "
+                    "an exported file, and stands in an f-string of several lines; put it into a variable before"
+                )
         if unit.is_block:
             name = self._names[unit.module.name, unit.binds[0]]
             head, old = unit.statement.lineno - 1, f" {name.own}".encode()

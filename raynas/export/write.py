@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from raynas import __version__
 from raynas.costs import cost
 from raynas.engine.api import load as load_search
-from raynas.engine.kept import Weights, chosen_trial, kept_weights, parts_of
-from raynas.engine.parts import Parts, input_shape
+from raynas.engine.kept import Weights, chosen_trial, kept_weights
+from raynas.engine.parts import Parts, input_shape, resumed_parts
 from raynas.engine.result import SearchResult
 from raynas.errors import TaskError
 from raynas.export.errors import ExportError
@@ -87,7 +87,7 @@ def export_model(
     _check_free(folder, force)
     record = chosen_trial(result, trial)
     weights = kept_weights(result, record)
-    parts = parts_of(result, space=space, task=task)
+    parts = resumed_parts(result, space=space, task=task)
     the_task, shape = getattr(parts.evaluator, "task", None), input_shape(parts)
     if the_task is None or shape is None:
         raise ExportError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")

@@ -155,6 +155,25 @@ class Network(Module):
 }
 
 
+def test_names_in_f_strings_of_several_lines(tmp_path: Path) -> None:
+    block = '''
+from torch import nn
+
+NAMES = ("a", "b")
+
+class Block(nn.Module):
+    def forward(self, x):
+        return x + len(f"""
+            {NAMES} and {len(NAMES)}""" f"{NAMES[0]}") + len(
+            "a" f"{NAMES}"
+        )
+'''
+    package(tmp_path, "own_strings", blocks=block)
+    module = __import__("own_strings.blocks", fromlist=["Block"])
+    space = Space(block=op(module.Block), flatten=op(nn.Flatten), head=op(nn.Linear, out_features=Choice(2, 3)))
+    assert block.split("class Block")[1] in write(tmp_path / "out", space, space.default(), SHAPE)
+
+
 def test_a_persons_own_modules(tmp_path: Path) -> None:
     package(tmp_path / "lib", "own_parts_1", **OWN)
     import own_parts_1.blocks as own
