@@ -95,7 +95,7 @@ def _comparison(console: Console, document: Mapping[str, Any]) -> None:
 
 
 def _show(console: Console, title: str, columns: list[str], rows: list[tuple[str, str, list[str]]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("strategy")
     table.add_column("workers", justify="right")
     for column in columns:
@@ -103,6 +103,7 @@ def _show(console: Console, title: str, columns: list[str], rows: list[tuple[str
     for name, workers, cells in rows:
         table.add_row(name, workers, *cells)
     console.print()
+    console.print(title, style="italic", soft_wrap=True)
     console.print(table)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
-
-import numpy as np
 
 from raynas.errors import SpecError
 from raynas.schedulers.rungs import FullBudget, StoppingRule
 from raynas.simulate.candidates import TableSpace
-from raynas.simulate.clock import Clock, Landscape, Limits, Run
+from raynas.simulate.clock import Clock
 from raynas.simulate.faults import Faults
+from raynas.simulate.landscape import full_value, make_landscape
 from raynas.simulate.processes import for_all
+from raynas.simulate.run import Limits, Run
 from raynas.simulate.spaces import space_of_table
 from raynas.simulate.table import Table
 from raynas.simulate.trajectories import Trajectories
@@ -104,28 +104,3 @@ def simulate(
     runs = for_all(one, chosen, processes)
     reported = {name: full_value(table, name) for name in report}
     return Trajectories.of(runs, objective, landscape, reported, strategy=strategy, workers=workers)
-
-
-def make_landscape(
-    table: Table, space: TableSpace, metric: str, *, cost: str | None = None, also: Iterable[str] = ()
-) -> Landscape:
-    """The table's figures by row, ready to be looked up."""
-    curves = _lists(table, metric)
-    if not any(curves):
-        raise SpecError(f"{table.source}: the column {metric!r} has no figures")
-    if cost is None:
-        cost = "seconds" if "seconds" in table.figures else "1"
-    seconds = [[value if value >= 0 else 0.0 for value in row] or [0.0] for row in _lists(table, cost)]
-    more = {name: [row or [float("nan")] for row in _lists(table, name)] for name in also}
-    rows = [row or [float("nan")] for row in curves]  # a row without a figure fails at its first step
-    return Landscape(space, rows, seconds, max(map(len, rows)), more)
-
-
-def full_value(table: Table, name: str) -> np.ndarray:
-    """A column's figure at each row's last step."""
-    return np.array([row[-1] if row else np.nan for row in _lists(table, name)])
-
-
-def _lists(table: Table, name: str) -> list[list[float]]:
-    figures, lengths = table.evaluate(name), table.lengths(name)
-    return [row[:length] for row, length in zip(figures.tolist(), lengths.tolist(), strict=True)]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raynas.simulate.clock import STATES, Landscape, Run
+from raynas.simulate.landscape import Landscape
+from raynas.simulate.run import STATES, Run
 from raynas.tasks.objective import Objective
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Trajectories:
         optimum: the table's best at the full budget, per figure (the objective's metric and the reported columns).
         seeds: one a run.
         runs: per run, arrays of one entry an ended trial, in the order of ending: ``number``, ``row``, ``state`` (index
-            into ``clock.STATES``), ``steps``, ``rung``, ``observed``, ``value``, ``started``, ``ended`` (virtual
+            into ``run.STATES``), ``steps``, ``rung``, ``observed``, ``value``, ``started``, ``ended`` (virtual
             seconds), and of the best trial so far (by highest rung, then observed value) ``incumbent_row``,
             ``incumbent`` (its value without noise) and ``incumbent:<column>`` for each reported column; NaN and -1
             before the first.

@@ -15,8 +15,9 @@ from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.random import RandomSearcher
 from raynas.simulate import Faults, Table, TableSpace, space_of_table
-from raynas.simulate.clock import Clock, Limits
-from raynas.simulate.runs import make_landscape
+from raynas.simulate.clock import Clock
+from raynas.simulate.landscape import make_landscape
+from raynas.simulate.run import Limits
 from raynas.tasks.objective import Objective
 from tests.simulate.tables import curves
 
