@@ -43,6 +43,9 @@ def simulate(
         str | None,
         _text("6x5|A,B,…", "Without a space: six holes of five values as digits, or the names of hole columns.", DATA),
     ] = None,
+    task: Annotated[
+        str | None, _text("TASK", "The task that the space is made for (default: CIFAR-10's shapes).", DATA)
+    ] = None,
     from_search: Annotated[
         str | None, _text("NAME", "A search's journal as the table: what another strategy would have done.", DATA)
     ] = None,
@@ -105,7 +108,7 @@ def simulate(
     from raynas.simulate.experiment import Experiment, document
     from raynas.simulate.trajectories import write
 
-    measured, rows, metric, mode = _measured(table, space, holes, from_search, metric, mode)
+    measured, rows, metric, mode = _measured(table, space, task, holes, from_search, metric, mode)
     if mode not in ("min", "max"):
         raise SpecError(f"--mode {mode!r} is not known; give min or max")
     experiment = Experiment(
@@ -162,13 +165,15 @@ def _tell(strategy: str, workers: int) -> None:
 def _measured(
     table: Path | None,
     space: str | None,
+    task: str | None,
     holes: str | None,
     from_search: str | None,
     metric: str | None,
     mode: str | None,
 ) -> tuple[Table, TableSpace, str, str]:
     """The table, its rows' space, the metric and its direction."""
-    from raynas.simulate import read_table, space_of_table
+    from raynas.engine import sources
+    from raynas.simulate import named_space, read_table, space_of_table
 
     if (table is None) == (from_search is None):
         raise SpecError("say what is looked up: --table FILE, or --from-search NAME (one of them)")
@@ -179,7 +184,11 @@ def _measured(
         raise SpecError("say what is searched for: --metric COLUMN (or arithmetic over columns)")
     measured = read_table(table)
     measured.evaluate(metric)  # a wrong name is told before the ids are computed
-    return measured, space_of_table(measured, space, holes=holes), metric, mode or _usual_mode(metric)
+    mode = mode or _usual_mode(metric)
+    if space is None or task is None:
+        return measured, space_of_table(measured, space, holes=holes), metric, mode
+    template, parse = named_space(space, sources.make_task(sources.source_of("raynas.tasks", task)))
+    return measured, space_of_table(measured, template, holes=holes, parse=parse), metric, mode
 
 
 def _searched(name: str, space: str | None, metric: str | None, mode: str | None) -> tuple[Table, TableSpace, str, str]:

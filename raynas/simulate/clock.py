@@ -230,16 +230,18 @@ class Clock:
         )
         self.write_down(trial, state)
         del self.trials[trial.number]
-        assert trial.worker is not None
-        self.ask(trial.worker, self.life.get(trial.worker, 0))
+        if trial.worker is not None:
+            self.ask(trial.worker, self.life.get(trial.worker, 0))
 
     def lost(self, node: int, _: int) -> None:
         """A node goes down with its workers; the trials that ran there are left for others."""
         workers = self.workers_of(node)
-        for trial in self.trials.values():
-            if trial.worker in workers:
-                trial.worker = None
+        for trial in [trial for trial in self.trials.values() if trial.worker in workers]:
+            trial.worker = None
+            if trial.attempt < self.faults.retries:
                 self.left.append(trial.number)
+            else:
+                self.end(trial, "worker_died")
         for worker in workers:
             self.life[worker] = self.life.get(worker, 0) + 1
         self.down.update(workers)

@@ -23,6 +23,7 @@ class Faults:
         straggler_factor: how many times as long those take.
         node_loss_seconds: mean time to the loss of a node (exponential); None: none is lost. What its trials had
             finished is kept (a checkpoint a step); they are taken up again by the next free workers.
+        retries: how often a trial is taken up again, as in a real search; lost once more, it has failed.
         workers_per_node: how many workers go down with a node.
         recovery_seconds: until a lost node's workers are back.
         startup_seconds: from taking a trial up to the start of its first step, each time.
@@ -33,6 +34,7 @@ class Faults:
     stragglers: float = 0.0
     straggler_factor: float = 5.0
     node_loss_seconds: float | None = None
+    retries: int = 2
     workers_per_node: int = 1
     recovery_seconds: float = 0.0
     startup_seconds: float = 0.0
@@ -48,6 +50,8 @@ class Faults:
             raise SpecError(f"straggler factor {self.straggler_factor!r} makes trials faster; give 1 or more")
         if self.node_loss_seconds is not None and self.node_loss_seconds <= 0:
             raise SpecError(f"a mean time to the loss of a node of {self.node_loss_seconds!r} s; give more than 0")
+        if self.retries < 0:
+            raise SpecError(f"{self.retries!r} retries of a lost trial; give 0 or more")
         if self.workers_per_node < 1:
             raise SpecError(f"{self.workers_per_node!r} workers a node; give 1 or more")
 

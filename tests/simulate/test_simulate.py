@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raynas.errors import SpecError
 from raynas.journal.history import History
@@ -20,6 +22,8 @@ from raynas.simulate.landscape import make_landscape
 from raynas.simulate.run import Limits
 from raynas.tasks.objective import Objective
 from tests.simulate.tables import curves, grid
+
+CURVES = space_of_table(curves(), holes="3x3")
 
 
 def random_search(space: TableSpace, seed: int) -> RandomSearcher:
@@ -195,7 +199,7 @@ def test_a_lost_node_costs_time_and_no_trial() -> None:
             faults=Faults(workers_per_node=2, **faults),
         ).runs[0]  # fmt: skip
 
-    calm, stormy = run(), run(node_loss_seconds=20.0, recovery_seconds=5.0)
+    calm, stormy = run(), run(node_loss_seconds=20.0, recovery_seconds=5.0, retries=100)
     assert sorted(stormy["number"]) == sorted(calm["number"]) == list(range(20))
     assert stormy["steps"].tolist() == [9] * 20
     assert stormy["ended"].max() > calm["ended"].max()
@@ -204,7 +208,7 @@ def test_a_lost_node_costs_time_and_no_trial() -> None:
 def test_a_trial_that_was_lost_goes_on_from_its_last_step_as_a_second_attempt() -> None:
     table, space = curves(), space_of_table(curves(), holes="3x3")
     landscape, objective = make_landscape(table, space, "value"), Objective("value")
-    faults = Faults(node_loss_seconds=6.0, recovery_seconds=1.0)
+    faults = Faults(node_loss_seconds=6.0, recovery_seconds=1.0, retries=100)
     clock = Clock(InOrder(space), landscape, objective, Rungs(9, grace_period=9), Limits(trials=6), faults, 0)
     clock.run()
     records = clock.history.trials.values()
@@ -291,3 +295,44 @@ def test_what_a_searcher_recommends_is_reported_with_its_true_value() -> None:
         faults=Faults(noise=9.0), recommend_after=(5, 12),
     )  # fmt: skip
     assert {count: values.tolist() for count, values in found.recommended.items()} == {5: [3.0, 3.0], 12: [10.0, 10.0]}
+
+
+def test_a_trial_that_is_lost_too_often_has_failed() -> None:
+    faults = Faults(node_loss_seconds=0.01, recovery_seconds=1.0)
+    found = simulate(in_order, curves(), metric="value", holes="3x3", seeds=1, trials=5, faults=faults, processes=1)
+    assert found.table().column("state").to_pylist() == ["failed"] * 5
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 9),
+    st.builds(
+        Faults,
+        noise=st.sampled_from([0.0, 3.0]),
+        failures=st.floats(0, 0.5),
+        stragglers=st.floats(0, 0.5),
+        node_loss_seconds=st.none() | st.floats(3, 100),
+        workers_per_node=st.integers(1, 4),
+        recovery_seconds=st.floats(0, 30),
+        startup_seconds=st.floats(0, 3),
+    ),
+    st.none() | st.floats(0, 2),
+    st.booleans(),
+)
+def test_whatever_goes_wrong_every_trial_ends_once(
+    workers: int, faults: Faults, proposal_seconds: float | None, early: bool
+) -> None:
+    found = simulate(
+        random_search, curves(), space=CURVES, metric="value", seeds=1, trials=20, workers=workers, processes=1,
+        faults=faults, proposal_seconds=proposal_seconds,
+        rule=(lambda steps, mode: Rungs(steps, mode=mode)) if early else None,
+    )  # fmt: skip
+    run = found.runs[0]
+    assert sorted(run["number"]) == list(range(20))
+    assert len(set(run["row"])) == 20
+    assert np.all(np.diff(run["ended"]) >= 0)
+    assert np.all(run["started"] <= run["ended"])
+    for moment in run["started"]:
+        assert np.sum((run["started"] <= moment) & (moment < run["ended"])) <= workers + (
+            20 if faults.node_loss_seconds else 0
+        )
