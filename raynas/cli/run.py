@@ -76,7 +76,9 @@ def search(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(metavar="STRATEGY", help="How to search: evolution or random (default: evolution)."),
+        typer.Option(
+            metavar="STRATEGY", help="How to search: tpe, evolution, random, or path/to/file.py:name (default: tpe)."
+        ),
     ] = None,
     seed: Annotated[
         int | None,

@@ -92,6 +92,7 @@ def driver_cpu(home: Path, marks: tuple[int, ...]) -> tuple[list[tuple[int, floa
     raynas.search(
         "resnet",
         evaluator=evaluator,
+        strategy="evolution",
         grace_period=STEPS,
         trials=marks[-1],
         workers=WORKERS,
