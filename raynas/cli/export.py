@@ -59,6 +59,7 @@ def export(
     print("its outputs were compared with those of the search's network: equal, bit for bit")
     if made.needs:
         print(f"it needs torch, safetensors, Pillow and also: {', '.join(made.needs)}")
-    if "preprocessing.json" in made.files:
-        print(f"next:    python {folder}/model.py IMAGE.png")
-    print(f'         python -c "import raynas; network = raynas.load({str(made.folder)!r})"')
+    following = [f"python {folder}/model.py IMAGE.png"] if "preprocessing.json" in made.files else []
+    following.append(f'python -c "import raynas; print(raynas.load({str(made.folder)!r}))"')
+    for place, command in enumerate(following):
+        print(f"{'next:' if place == 0 else '':<9}{command}")

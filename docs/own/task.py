@@ -1,0 +1,49 @@
+"""A task of one's own, to start from. Try it:  raynas search mlp --task task.py:Wine --trials 6 --epochs 5
+
+A task says what "good" means: data, loss, metrics. It knows nothing of networks or spaces. For your own images you need
+none: raynas search resnet --data FOLDER (docs/data.md).
+"""
+
+import torch
+from sklearn.datasets import load_wine
+
+from raynas.tasks.objective import Objective
+from raynas.tasks.task import Data, Task
+
+
+class Wine(Task):
+    """From which of three growers is a wine? 178 wines, 13 measurements each (Aeberhard & Forina 1991)."""
+
+    name = "wine"
+    input_shape = (13,)  # of one prepared input, without the batch; images: (channels, height, width)
+    num_classes = 3
+    # What trials are compared by: a metric from metrics() below, with val_ before it, or val_loss ("min").
+    objective = Objective("val_accuracy", "max")
+    default_epochs = 9  # a trial's full budget
+    recipe = {"batch_size": 16}  # how to train on this data, unless a space says otherwise (docs/training.md)
+
+    def load(self) -> Data:
+        """Read once a process and kept. The split must be the same every time: seed it, or do without chance."""
+        data = load_wine()
+        inputs, targets = torch.tensor(data.data, dtype=torch.float32), torch.tensor(data.target)
+        validation = torch.arange(len(targets)) % 5 == 0
+        mean, deviation = inputs[~validation].mean(0), inputs[~validation].std(0)
+        inputs = (inputs - mean) / deviation
+        return Data(inputs[~validation], targets[~validation], inputs[validation], targets[validation])
+
+    def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
+        """From what load() gave to what a network takes, a batch at a time. The default turns bytes to [-1, 1]."""
+        return inputs
+
+    def augment(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """A random variation of a training batch; draw from ``generator`` alone, so that a search can be repeated."""
+        return inputs + 0.05 * torch.randn(inputs.shape, generator=generator)
+
+    def metrics(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+        """Over the whole validation part; each is reported as val_NAME."""
+        right = outputs.argmax(1) == targets
+        worst = min(right[targets == label].float().mean().item() for label in range(self.num_classes))
+        return {"accuracy": right.float().mean().item(), "worst_class": worst}
+
+    # Also: loss(outputs, targets, label_smoothing), by default cross-entropy; preprocessing(), which says in JSON what
+    # prepare() does to an image, so that an exported model can do it (None where inputs are no images).

@@ -1,0 +1,62 @@
+"""The commented files in docs/own, to start from: each does what it says, without a search."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from raynas.evaluators.training import Training
+from raynas.journal import History
+from raynas.registry import load_file
+from raynas.tasks.digits import Digits
+from raynas.tasks.objective import Objective
+
+OWN = Path(__file__).resolve().parents[1] / "docs" / "own"
+
+
+def test_space() -> None:
+    space = load_file(OWN / "space.py").convnet(Digits())
+    rng = random.Random(0)
+    for architecture in (space.default(), *(space.sample(rng) for _ in range(5))):
+        assert space.build(architecture, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 10)
+    kinds = {type(hole).__name__ for _, hole in space.holes()}
+    assert kinds == {"Choice", "Int", "Float"}
+
+
+def test_task() -> None:
+    task = load_file(OWN / "task.py").Wine()
+    from search_spaces.mlp import mlp
+
+    space = mlp(task)
+    metrics = Training(task).preflight(space, space.default())
+    assert {"val_accuracy", "val_worst_class", "val_loss"} <= set(metrics)
+    assert task.preprocessing() is None
+    sizes = (len(task.data.train_targets), len(task.data.valid_targets))
+    assert sizes == (142, 36)
+
+
+def test_searcher() -> None:
+    climber = load_file(OWN / "searcher.py").HillClimber
+    space = load_file(OWN / "space.py").convnet(Digits())
+    searcher = climber(space, seed=1, objective=Objective("score", "max"), **climber.options(10))
+    history = History(Objective("score", "max"))
+    for number in range(8):
+        proposal = searcher.propose(history, number)
+        assert proposal == climber(space, seed=1, **climber.options(10)).propose(history, number)
+        if number >= 3:
+            (parent,) = proposal.origin["parents"]
+            assert history.trials[parent] in history.best(2)
+        ids = {"trial_id": proposal.trial_id, "network_id": proposal.network_id, "origin": proposal.origin}
+        values = proposal.architecture.to_json()
+        history.apply({"event": "trial_proposed", "trial": number, "architecture": values, **ids})
+        measured = {"event": "measured", "trial": number, "step": 1, "rung": 1}
+        history.apply({**measured, "metrics": {"score": random.Random(number).random()}})
+    assert len(history.seen) == 8
+
+
+@pytest.mark.parametrize("path", sorted(OWN.glob("*.py")), ids=lambda path: path.name)
+def test_each_says_how_to_try_it(path: Path) -> None:
+    assert f"{path.name}:" in path.read_text(encoding="utf-8").split('"""')[1]
