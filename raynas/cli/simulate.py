@@ -15,6 +15,9 @@ from raynas.errors import SpecError
 if TYPE_CHECKING:
     from raynas.simulate import Table, TableSpace
 
+#: A run that names no budget has so many trials.
+USUAL_TRIALS = 100
+
 DATA, STOPPING, FAULTS, OUTPUT = "The table", "Early stopping", "What goes wrong", "What comes out"
 
 
@@ -52,7 +55,9 @@ def simulate(
     mode: Annotated[
         str | None, _text("min|max", "Whether the metric is to be small or large (default: min for a loss).")
     ] = None,
-    trials: Annotated[int | None, _count("--trials", 1, "Trials a run.")] = None,
+    trials: Annotated[
+        int | None, _count("--trials", 1, f"Trials a run (default: {USUAL_TRIALS}, without --budget-seconds).")
+    ] = None,
     budget_seconds: Annotated[
         float | None, _text("S", "Virtual seconds a run; what ends later does not count.")
     ] = None,
@@ -117,7 +122,7 @@ def simulate(
         mode=mode,  # type: ignore[arg-type]
         schedulers=tuple(scheduler or ("none",)),
         workers=_numbers("--workers", workers),
-        trials=trials,
+        trials=USUAL_TRIALS if trials is None and budget_seconds is None else trials,
         seconds=budget_seconds,
         seeds=tuple(range(seed, seed + seeds)),
         report=tuple(name.strip() for name in report.split(",")) if report else (),

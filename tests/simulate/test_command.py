@@ -66,6 +66,14 @@ def test_json_has_the_figures_by_strategy_and_evaluations(table: str, capsys: py
     assert found == again
 
 
+def test_without_a_budget_a_run_has_100_trials_or_the_whole_space(
+    table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = simulated(capsys, "--table", table, *BASIC, "--strategy", "random")
+    assert found["trials"] == 100
+    assert found["end"]["1"]["random"]["evaluations"] == 27
+
+
 def test_several_workers_and_schedulers_over_curves(curve_table: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = simulated(
         capsys, "--table", curve_table, *BASIC, "--strategy", "random", "--scheduler", "none", "--scheduler", "asha",
@@ -108,8 +116,7 @@ def test_options_reach_the_strategy(table: str, capsys: pytest.CaptureFixture[st
         (["--metric", "value", "--strategy", "random"], "--table FILE, or --from-search NAME"),
         (["--table", "TABLE", "--strategy", "random"], "--metric COLUMN"),
         (["--table", "TABLE", "--metric", "valeu", "--strategy", "random"], "did you mean 'value'"),
-        (["--table", "TABLE", *BASIC], "no strategy is named"),
-        (["--table", "TABLE", *BASIC, "--strategy", "random"], "needs a budget"),
+        (["--table", "TABLE", *BASIC, "--trials", "5"], "no strategy is named"),
         (["--table", "TABLE", *BASIC, "--strategy", "randon", "--trials", "5"], "did you mean 'random'"),
         (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--workers", "1,x"], "--workers 'x'"),
         (["--table", "TABLE", *BASIC, "--strategy", "random", "--trials", "5", "--mode", "most"], "--mode 'most'"),
