@@ -70,6 +70,8 @@ def open_ui(
         UserError: no such search, nothing of it is in MLflow yet, or the server does not start.
     """
     uri, experiment_id = find_experiment(home, name, tracking_uri)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave the server behind
+        signal.signal(number, signal.default_int_handler)
     server: UiServer | None = None
     if uri.startswith(("http://", "https://")):
         address = uri

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,17 @@ def test_a_port_that_is_taken(home: Path, uri: str):
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"--port {port} cannot be used .* leave it out for a free one"):
             start_ui(uri, port)
+
+
+def test_the_server_ends_with_its_command(home: Path, uri: str):
+    folder = JournalMaker(home / "brief").whole(1).folder
+    sync(folder)
+    command = [sys.executable, "-m", "raynas", "ui", "brief"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "RAYNAS_HOME": str(home)})
+    assert process.stdout is not None
+    address = next(line for line in process.stdout if line.startswith("http"))
+    port = int(re.findall(r":(\d+)/", address)[0])
+    process.terminate()
+    process.wait(60)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
