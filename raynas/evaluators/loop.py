@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from raynas.evaluators.evaluator import Evaluation, Measurement, State, TrialContext
 from raynas.evaluators.execution import Execution
@@ -28,6 +29,7 @@ from raynas.tasks.task import Data, Task
 
 CHECK_EVERY = 16  # batches
 VALID_BATCH = 512  # samples
+STATISTICS_BATCHES = 16  # of training inputs, for batch norm's statistics under averaged weights
 
 
 class TrainingEvaluation(Evaluation):
@@ -65,7 +67,9 @@ class TrainingEvaluation(Evaluation):
         self.optimizer = self.recipe.make_optimizer(model)
         #: The network that is measured: the one in training, or the moving average of its weights.
         self.measured = copy.deepcopy(model) if recipe.ema else model
-        self._averaged, self._live = (_floats(network) for network in (self.measured, self.model))
+        self._averaged, self._live = (
+            [parameter.detach() for parameter in network.parameters()] for network in (self.measured, self.model)
+        )
         self._forward: nn.Module = torch.compile(model) if self.execution.compile else model  # type: ignore[assignment]
         self.generator = torch.Generator()
         self.order: tuple[int, Tensor] | None = None  # of the epoch under way
@@ -150,6 +154,7 @@ class TrainingEvaluation(Evaluation):
     @torch.no_grad()
     def _validate(self, should_stop: Callable[[], bool]) -> dict[str, float] | None:
         """Loss and metrics over the validation data. None where it was told to stop."""
+        self._renew_statistics()
         self.measured.eval()
         outputs: list[Tensor] = []
         for batch in self.data.valid_inputs.split(VALID_BATCH):
@@ -195,11 +200,37 @@ class TrainingEvaluation(Evaluation):
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Moves the averaged weights and statistics towards those in training; at first faster than later."""
+        """Moves the averaged weights towards those in training; at first faster than later."""
         if self.measured is self.model:
             return
         decay = min(self.recipe.ema, (1 + self.seen) / (10 + self.seen))
         torch._foreach_lerp_(self._averaged, self._live, 1 - decay)
+
+    def _renew_statistics(self) -> None:
+        """Gives averaged weights the batch-norm statistics that belong to them (Izmailov et al. 2018, section 3.2).
+
+        An average of the statistics in training would belong to no network: early on it is far off.
+        """
+        if self.measured is self.model:
+            return
+        for averaged, live in zip(self.measured.buffers(), self.model.buffers(), strict=True):
+            averaged.copy_(live)
+        norms = [module for module in self.measured.modules() if isinstance(module, _BatchNorm)]
+        norms = [norm for norm in norms if norm.track_running_stats]
+        if not norms:
+            return
+        self.measured.eval()
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches
+            norm.train()
+        size = self.recipe.batch_size
+        for batch in self.data.train_inputs[: min(self.batches, STATISTICS_BATCHES) * size].split(size):
+            with self.execution.autocast(self.context.device):
+                self.measured(self.execution.arrange(self.task.prepare(batch)))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
     def state(self) -> State:
         tensors = {f"model.{name}": tensor for name, tensor in self.measured.state_dict().items()}
@@ -234,11 +265,6 @@ class TrainingEvaluation(Evaluation):
 
 
 _VALUES = ("step", "seen", "batch", "rate", "seconds", "train_seconds", "past_seconds")
-
-
-def _floats(network: nn.Module) -> list[Tensor]:
-    """Weights and statistics, the live tensors."""
-    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
 def seed_of(*parts: object) -> int:

@@ -78,18 +78,30 @@ def test_a_step_without_time_for_a_batch_still_has_one() -> None:
 def test_averaged_weights_follow_their_formula() -> None:
     recipe = Recipe(batch_size=100, ema=0.5)
     evaluation = TrainingEvaluation(network(), DIGITS, FEW, recipe, TrialContext(0, 0, 5))
-    names = [name for name, tensor in evaluation.model.state_dict().items() if tensor.is_floating_point()]
-    expected = {name: evaluation.model.state_dict()[name].clone() for name in names}
+    live = dict(evaluation.model.named_parameters())
+    expected = {name: parameter.detach().clone() for name, parameter in live.items()}
     for seen in range(6):
         evaluation.one_batch()
         decay = min(0.5, (1 + seen) / (10 + seen))
-        for name in names:
-            expected[name] = decay * expected[name] + (1 - decay) * evaluation.model.state_dict()[name]
+        for name, parameter in live.items():
+            expected[name] = decay * expected[name] + (1 - decay) * parameter.detach()
     state = evaluation.state().tensors
-    for name in names:
+    for name, parameter in live.items():
         assert torch.allclose(state[f"model.{name}"], expected[name], atol=1e-6), name
-        assert torch.equal(state[f"live.{name}"], evaluation.model.state_dict()[name])
-    assert "running_mean" in " ".join(names)
+        assert torch.equal(state[f"live.{name}"], parameter.detach())
+
+
+def test_averaged_weights_get_statistics_of_their_own() -> None:
+    recipe = Recipe(batch_size=100, ema=0.5)
+    evaluation = TrainingEvaluation(network(), DIGITS, FEW, recipe, TrialContext(0, 0, 2))
+    next(evaluation.measurements())
+    _, hidden, norm, *_ = evaluation.measured.children()
+    with torch.no_grad():
+        values = hidden(DIGITS.prepare(FEW.train_inputs).flatten(1))
+    assert torch.allclose(norm.running_mean, values.mean(0), atol=1e-4)  # type: ignore[arg-type]
+    assert torch.allclose(norm.running_var, values.view(2, 100, -1).var(1).mean(0), rtol=1e-3)  # type: ignore[arg-type]
+    assert norm.momentum == 0.1
+    assert not evaluation.measured.training
 
 
 def test_the_average_is_what_is_measured_and_given_back() -> None:
