@@ -35,7 +35,7 @@ def share(journal: Path) -> tuple[float, float, int, int]:
     for folder in (journal.parent / "checkpoints").glob("*"):
         found = checkpoint.newest(folder)
         if found is not None and found.partial:
-            spent += found.state.values["seconds"]
+            spent += found.state.values["evaluation"]["seconds"]
     if not count:
         raise SystemExit("nothing was measured in that time; give --seconds more")
     return spent / (workers * (ended - begun)), ended - begun, count, workers
