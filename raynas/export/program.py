@@ -68,15 +68,15 @@ def write_program(
     collection.settle()
     load = _LOAD.format(Path=path, HERE=here, load_file=load_file)
     ends = _MAIN.format(main=main) if images else _MAIN_WITHOUT_IMAGES
-    shape = " x ".join(map(str, input_shape))
-    outputs = " x ".join(map(str, source.output_shape))
+    shape = ", ".join(map(str, ("N", *input_shape)))
+    outputs = ", ".join(map(str, ("N", *source.output_shape)))
     needs = "".join(f" and {package}" for package in collection.needs)
     usage = ["", "    python model.py image.png", "", f"It needs torch, safetensors and Pillow{needs}, nothing else."]
     words = [title, "", *about, *(usage if images else ["", f"It needs torch and safetensors{needs}, nothing else."])]
     pieces = [
         '"""' + "\n".join(words) + '\n"""\n',
         future + "\n\n" + "\n".join(collection.imports()) + "\n",
-        "\n" + source.text(NETWORK, f"A batch of inputs of {shape} in, {outputs} outputs for each of them out."),
+        "\n" + source.text(NETWORK, f"From inputs of shape ({shape}) to outputs of shape ({outputs})."),
     ]
     blocks = collection.definitions(without=frozenset({_RUNTIME}))
     if blocks:

@@ -142,8 +142,10 @@ def _words(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
     steps = f"{step} epoch" if step == 1 else f"{step} epochs"
     value = f", {metric} {metrics[metric]:.4f} after {steps}" if metric in metrics else ""
     title = f"A network found by RayNAS: trial {record.number} of search {result.name}{value}."
-    beside = f"Its weights are in {WEIGHTS}, what is known of it in {ARCHITECTURE}."
-    return title, [f"Written by RayNAS {__version__} from the search's own source. {beside}"]
+    return title, [
+        f"Written by RayNAS {__version__} from the source of the search's own blocks.",
+        f"The weights are in {WEIGHTS}, what is known of the network in {ARCHITECTURE}.",
+    ]
 
 
 def _document(
