@@ -74,6 +74,8 @@ def print_outcome(result: SearchResult) -> None:
     if result.best is not None:
         _line(console, f"next:    raynas best {result.name} --json")
         _line(console, f"         {_go_on(result)}")
+        if result.spec.get("mlflow"):
+            _line(console, f"         raynas ui {result.name}")
     else:
         _line(console, f"next:    {_go_on(result)}")
     if result.tracking_message:

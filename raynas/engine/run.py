@@ -59,7 +59,7 @@ def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Pr
                 "description": parts.space.description(),
                 "size": str(parts.space.size()),
             },
-            task={"reference": spec["task"]},
+            task=_task_facts(spec, parts),
             objective={"metric": spec["metric"], "mode": spec["mode"]},
             versions=_versions(),
             machine=_machine(),
@@ -200,6 +200,19 @@ def _reachable(device: str) -> bool:
     import torch
 
     return torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+
+
+def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
+    """What the journal says of the data: its name, its hash where it has one, what one sample is."""
+    facts: dict[str, Any] = {"reference": spec["task"]}
+    if spec["data"]:
+        facts["data"] = spec["data"]
+    for name in ("name", "input_shape", "num_classes", "train_size", "valid_size"):
+        value = getattr(parts.task, name, None)
+        if value is not None:
+            facts[name] = list(value) if isinstance(value, tuple) else value
+    content = getattr(parts.task, "content", None)
+    return {**facts, "digest": content[:16]} if content else facts
 
 
 def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
