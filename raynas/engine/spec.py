@@ -7,6 +7,7 @@ says everything and a resumed search does what the first session did.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -26,6 +27,15 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 def _seconds(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+
+
+_STORES = re.compile(r"(https?|sqlite|postgresql|mysql|mssql|file|databricks)(\+\w+)?:|databricks$|[./~]")
+
+
+def _store(value: Any) -> Any:
+    if isinstance(value, str) and not _STORES.match(value):
+        raise ValueError("not the address of an MLflow store; write http://HOST:PORT or sqlite:///FILE")
+    return value
 
 
 class SearchSpec(BaseModel):
@@ -60,7 +70,7 @@ class SearchSpec(BaseModel):
     trial_timeout: Annotated[float, BeforeValidator(_seconds)] | None = None
     keep_best: Annotated[int, Field(ge=0, strict=True)] = 3
     mlflow: bool = True
-    tracking_uri: str | None = None
+    tracking_uri: Annotated[str, BeforeValidator(_store)] | None = None
     name: str | None = None
     address: str | None = None
 

@@ -24,6 +24,7 @@ from raynas.errors import SpecError
         ("- resnet\n", "line 1: settings are 'field: value' lines"),
         ("", "line 1: settings are 'field: value' lines"),
         ("space: resnet\nworkers: 1.5\n", "line 2: workers 1.5 is not a whole number"),
+        ("space: resnet\ntracking_uri: htp:/x\n", "line 2: tracking_uri 'htp:/x': not the address of an MLflow store"),
     ],
 )
 def test_a_wrong_file(tmp_path: Path, text: str, message: str) -> None:
