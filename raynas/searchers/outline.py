@@ -9,14 +9,17 @@ they make useless are dropped, sums are flattened.
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from raynas.space import Architecture, Chain, Choice, Concat, Graph, Op, Repeat, Space, Zero, fill
+from raynas.space import Architecture, Chain, Choice, Concat, Graph, Op, Repeat, Space, Zero, fill, operators
 from raynas.space.graph import Edge
-from raynas.space.nodes import Part
+from raynas.space.inventory import all_holes
+from raynas.space.nodes import Hole, Part
+from raynas.space.operation import holes_in
 from raynas.space.pruning import is_identity, live_nodes
 
 #: Names of the two ends in walks.
@@ -46,8 +49,9 @@ class LabelledGraph:
 class Outline:
     """The reduced template of a space.
 
-    Attributes:
-        paths: the holes that the graph depends on.
+    The reduced template has the holes of the whole one, so it also draws architectures, in half the time, and what they
+    look like in outline comes with it. (A kind of space that draws in its own way, as one that knows only the rows of a
+    table, is asked itself.)
     """
 
     def __init__(self, space: Space) -> None:
@@ -57,8 +61,25 @@ class Outline:
             if part.open and not holes <= read:
                 parts.append((name, _reduce(part)))
             read |= holes
-        self._template = cast(Space, _Template(Chain.of(parts)))
-        self.paths = frozenset(_holes("", self._template.root))
+        self._template = cast(Space, _Template(Chain.of(parts), space.recipe, space.hole_map))
+        self._draws = self._template if type(space) is Space else None
+        self._space = space
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """As ``space.sample``."""
+        return operators.sample(self._draws, rng) if self._draws else self._space.sample(rng)
+
+    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        """As ``space.mutate``."""
+        if self._draws:
+            return operators.mutate(self._draws, architecture, rng)
+        return self._space.mutate(architecture, rng)
+
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """As ``space.neighbours``."""
+        if self._draws:
+            return list(operators.neighbours(self._draws, architecture))
+        return list(self._space.neighbours(architecture))
 
     def graph(self, architecture: Architecture) -> LabelledGraph:
         """The network that an architecture of the space describes, in outline."""
@@ -74,6 +95,7 @@ class _Template:
 
     root: Chain
     recipe: tuple[tuple[str, Any], ...] = ()
+    hole_map: Mapping[str, Hole] = field(default_factory=dict)
 
 
 def _reduce(part: Part) -> Part:
@@ -108,8 +130,6 @@ def _reduce(part: Part) -> Part:
 
 
 def _is_open(value: Any) -> bool:
-    from raynas.space.operation import holes_in
-
     return any(True for _ in holes_in(value))
 
 
@@ -123,10 +143,7 @@ def _words(part: Part) -> str:
 
 
 def _holes(path: str, part: Part) -> set[str]:
-    from raynas.space.inventory import all_holes
-
-    template = cast(Space, _Template(part if isinstance(part, Chain) and not path else Chain.of([(path, part)])))
-    return set(all_holes(template))
+    return set(all_holes(cast(Space, _Template(Chain.of([(path, part)])))))
 
 
 class _Reader:

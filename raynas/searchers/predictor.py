@@ -8,7 +8,9 @@ scores of ranks, so that neither the metric's scale nor one diverged trial matte
 
 from __future__ import annotations
 
+import math
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,15 +19,32 @@ import numpy as np
 from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import History
 from raynas.searchers.features import Features
-from raynas.searchers.gaussian_process import Posterior, normal_scores, posterior
+from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
 from raynas.searchers.ranking import Ranking
+from raynas.searchers.relevance import relevance
 from raynas.searchers.searcher import ArchitectureSearcher, Proposal
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
 
-#: Kinds of distance that each kernel averages over.
-_STRUCTURED = (("holes",), ("holes", "walks", "statistics"), ("holes", "statistics"), ("walks",))
-_FLAT = (("holes",),)
+#: Kinds of distance that each kernel averages over: for spaces with and without structure, before there are weights...
+_PLAIN: dict[bool, tuple[tuple[str, ...], ...]] = {
+    True: (("holes",), ("holes", "walks", "statistics"), ("holes", "statistics"), ("walks",)),
+    False: (("holes",),),
+}
+#: ... and with weights.
+_WEIGHTED: dict[bool, tuple[tuple[str, ...], ...]] = {
+    True: (
+        ("weighted holes",),
+        ("weighted holes", "walks", "statistics"),
+        ("weighted holes", "statistics"),
+        ("walks",),
+    ),
+    False: (("holes",), ("weighted holes",)),
+}
+#: Weights are learned anew whenever there are a quarter more trials, from so many of them at most.
+_FIRST, _GROWTH, _LEARNED_FROM = 8, 1.25, 120
+#: Figures that learning may take at a time: holes times trials squared.
+_FIGURES = 1_500_000
 
 
 class PredictorSearcher(ArchitectureSearcher):
@@ -52,7 +71,7 @@ class PredictorSearcher(ArchitectureSearcher):
         {'kind': 'predictor', 'candidate': 'neighbour', 'parents': [17], 'expected': 1.31, 'doubt': 0.42}
     """
 
-    BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 100, 50, 400
+    BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 50, 25, 250
 
     def __init__(
         self,
@@ -78,11 +97,20 @@ class PredictorSearcher(ArchitectureSearcher):
         if self.kappa < 0:
             raise SpecError(f"kappa={self.kappa} would avoid what is not known; give 0 or more")
         self._ranking = Ranking()
+        self._learned: tuple[History, int, Array] | None = None  # this and the next two are caches
+        self._lots: dict[int, float] = {}
         self._neighbours: dict[Architecture, list[Architecture]] = {}
 
     @classmethod
     def options(cls, trials: int | None) -> dict[str, Any]:
         return {"startup": 5, "kappa": 2.0, "fitted": 400}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_learned": None, "_neighbours": {}}
+
+    @property
+    def _features(self) -> Features:
+        return Features.of(self.space)
 
     def update(self, history: History) -> None:
         self._ranking.follow(history)
@@ -118,12 +146,12 @@ class PredictorSearcher(ArchitectureSearcher):
         for architecture, number in near:
             found.setdefault(architecture, {"candidate": "neighbour", "parents": [number]})
         for _ in range(self.RANDOM):
-            found.setdefault(self.space.sample(rng), {"candidate": "random"})
+            found.setdefault(self._features.outline.sample(rng), {"candidate": "random"})
         for _ in range(self.MUTANTS):
             number = rng.choice(best)
             try:
-                once = self.space.mutate(history.trials[number].architecture, rng)
-                found.setdefault(self.space.mutate(once, rng), {"candidate": "mutant", "parents": [number]})
+                once = self._features.outline.mutate(history.trials[number].architecture, rng)
+                found.setdefault(self._features.outline.mutate(once, rng), {"candidate": "mutant", "parents": [number]})
             except SpaceError:  # no hole has a second value
                 break
         tried = self._ranking.tried
@@ -131,35 +159,60 @@ class PredictorSearcher(ArchitectureSearcher):
 
     def expect(self, history: History, candidates: Sequence[Architecture]) -> Posterior:
         """What the ended trials say of the candidates, in normal scores of ranks (0: the median trial so far)."""
-        features = Features.of(self.space)
+        features = self._features
         numbers = self._fitted()
         ranking = self._ranking
         targets = normal_scores(np.array([ranking.rank(history.key(number)) for number in numbers]), len(ranking))
         known = features.points([history.trials[number].architecture for number in numbers])
         asked = features.points(candidates)
-        return posterior(
-            _STRUCTURED if features.structured else _FLAT,
-            features.distances(known, known),
-            features.distances(known, asked),
-            targets,
-        )
+        weights = self._weights(history)
+        kinds = (_PLAIN if weights is None else _WEIGHTED)[features.structured]
+        among, across = features.distances(known, known, weights), features.distances(known, asked, weights)
+        return posterior(kinds, among, across, targets)
+
+    def _weights(self, history: History) -> Array | None:
+        """How much each hole matters, learned from the first trials that ended; None while there are too few.
+
+        From how many follows from how many there are, so it does not matter when anyone asked before.
+        """
+        count = float(_FIRST)
+        if len(self._ranking) < count:
+            return None
+        while count * _GROWTH <= len(self._ranking):
+            count *= _GROWTH
+        if self._learned is None or self._learned[0] is not history or self._learned[1] != int(count):
+            ranked = sorted(self._ranking.numbers[: int(count)], key=lambda number: (history.key(number), -number))
+            features = self._features
+            most = min(_LEARNED_FROM, int(math.sqrt(_FIGURES / features.holes.count)))
+            numbers = self._selection(ranked, max(most, 2 * _FIRST))
+            keys = [history.key(number) for number in numbers]
+            places = [(bisect_left(keys, key) + bisect_right(keys, key) + 1) / 2 for key in keys]
+            points = features.points([history.trials[number].architecture for number in numbers])
+            scores = normal_scores(np.array(places), len(places))
+            self._learned = history, int(count), relevance(features.holes.each(points.holes), scores, features.common)
+        return self._learned[2]
 
     def _fitted(self) -> list[int]:
         """The trials to fit, by number."""
-        if len(self._ranking) <= self.fitted:
-            return sorted(self._ranking.numbers)
-        top = [-minus for _, minus in self._ranking.order[-(self.fitted // 2) :]]
-        chosen = set(top)
-        others = [number for number in self._ranking.numbers if number not in chosen]
-        lots = {number: random.Random(f"{self.seed}/fit/{number}").random() for number in others}
-        return sorted([*top, *sorted(others, key=lots.__getitem__)[: self.fitted - len(top)]])
+        return sorted(self._selection([-minus for _, minus in self._ranking.order], self.fitted))
+
+    def _selection(self, ranked: Sequence[int], most: int) -> list[int]:
+        """Of trials, worst first, so many: the best half, and others by lot (each trial's lot is always the same)."""
+        if len(ranked) <= most:
+            return list(ranked)
+        cut = len(ranked) - most // 2
+        for number in ranked[:cut]:
+            if number not in self._lots:
+                self._lots[number] = random.Random(f"{self.seed}/fit/{number}").random()
+        drawn = set(sorted(ranked[:cut], key=self._lots.__getitem__)[: most - most // 2])
+        return [*(number for number in ranked[:cut] if number in drawn), *ranked[cut:]]
 
     def _near(self, architecture: Architecture) -> list[Architecture]:
         known = self._neighbours.get(architecture)
         if known is None:
             if len(self._neighbours) >= 100:
                 self._neighbours.clear()
-            known = self._neighbours[architecture] = list(self.space.neighbours(architecture))
+            known = self._neighbours[architecture] = self._features.outline.neighbours(architecture)
         return known
 
     def _by_promise(self, expected: Posterior, rng: random.Random) -> list[int]:

@@ -18,6 +18,7 @@ from raynas.searchers.gaussian_process import normal_scores, posterior
 from raynas.searchers.outline import Outline
 from raynas.searchers.predictor import PredictorSearcher
 from raynas.searchers.random import RandomSearcher
+from raynas.searchers.relevance import log_loss, relevance
 from raynas.space import Float, Int
 
 
@@ -118,14 +119,14 @@ def test_walks_and_paths_against_brute_force():
         whole = paths(out)
         found = figures(graph)
         lengths = [len(path) - 1 for path in whole] or [0]
-        assert found["log paths"] == pytest.approx(math.log1p(len(whole)))
-        assert (found["longest"], found["shortest"]) == (max(lengths), min(lengths))
-        assert found["mean"] == pytest.approx(sum(lengths) / len(lengths))
+        assert found[("log paths",)] == pytest.approx(math.log1p(len(whole)))
+        assert (found[("longest",)], found[("shortest",)]) == (max(lengths), min(lengths))
+        assert found[("mean",)] == pytest.approx(sum(lengths) / len(lengths))
         names = {-1: "in", out: "out", **dict(enumerate(graph.labels))}
-        triples = [f"{names[a]} > {names[b]} > {names[c]}" for (a, b), (d, c) in itertools.product(edges, edges)
+        triples = [(names[a], names[b], names[c]) for (a, b), (d, c) in itertools.product(edges, edges)
                    if b == d]  # fmt: skip
         counts = walk_counts(graph)
-        assert sum(1 for walk in triples) == sum(n for walk, n in counts.items() if walk.count(" > ") == 2)
+        assert sum(1 for walk in triples) == sum(n for walk, n in counts.items() if len(walk) == 3)
         for walk in triples:
             assert counts[walk] == triples.count(walk)
 
@@ -134,7 +135,7 @@ def test_copies_of_a_cell_are_read_once():
     space = SPACES["nasbench201"]()
     graph = Outline(space).graph(space.default())
     assert len(graph.labels) == 3  # of the cell alone: three convolutions, and identities
-    assert figures(graph)["log paths"] == pytest.approx(math.log1p(4))
+    assert figures(graph)[("log paths",)] == pytest.approx(math.log1p(4))
 
 
 def test_one_member_is_scikit_learns_process():
@@ -163,6 +164,36 @@ def test_the_kind_of_distance_that_explains_gets_the_weight():
     matrices = {"x": np.abs(x[:, None] - x[None]), "y": np.abs(y[:, None] - y[None])}
     found = posterior([("x",), ("y",)], matrices, matrices, np.sin(2 * x))
     assert sum(weight for name, weight in zip(found.members, found.weights, strict=True) if name[0] == "x") > 0.95
+
+
+def test_slopes_of_relevance_against_differences():
+    rng = np.random.default_rng(2)
+    points = rng.uniform(size=(15, 3))
+    apart = np.abs(points.T[:, :, None] - points.T[:, None, :])
+    targets, weights = rng.normal(size=15), np.array([0.5, 1.0, 2.0])
+    _, slopes = log_loss(apart, targets, weights, 0.1)
+    for place in range(4):
+        up, down = ([*weights, 0.1] * np.exp(sign * 1e-5 * np.eye(4)[place]) for sign in (1, -1))
+        difference = log_loss(apart, targets, up[:3], up[3])[0] - log_loss(apart, targets, down[:3], down[3])[0]
+        assert slopes[place] == pytest.approx(difference / 2e-5, rel=1e-4, abs=1e-6)
+
+
+def test_a_hole_that_matters_gets_the_weight():
+    rng = np.random.default_rng(3)
+    points = rng.uniform(size=(50, 6))
+    apart = np.abs(points.T[:, :, None] - points.T[:, None, :])
+    weights = relevance(apart, np.sin(5 * points[:, 2]), 0.3)
+    assert weights[2] > 3 * np.delete(weights, 2).max()
+
+
+def test_distances_by_each_hole_sum_up():
+    space, rng = SPACES["resnet"](), random.Random(5)
+    features = Features.of(space)
+    points = features.points([space.sample(rng) for _ in range(20)]).holes
+    weights = np.array([rng.random() for _ in range(features.holes.count)])
+    assert np.allclose(
+        features.holes.weighted(points, points, weights), np.tensordot(weights, features.holes.each(points), 1)
+    )
 
 
 def test_normal_scores():
