@@ -101,6 +101,8 @@ def _prepare(
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
     asked = read_spec(Path(config) if config is not None else None, given).model_dump()
     asked["task"] = asked["task"] or ("images" if asked["data"] else "digits")
+    for which in ("strategy", "scheduler"):
+        asked[which] = label(asked[which])
     if asked["data"]:
         asked["data"] = str(Path(asked["data"]).expanduser().absolute())
     if asked["name"]:
@@ -155,7 +157,7 @@ def resume(
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
-        make_searcher(spec, parts.space)
+        make_searcher(spec, parts.space, folder)
         preflight(parts, spec)
         return run(folder, spec, parts, progress, changes=changes)
 

@@ -82,6 +82,7 @@ def cluster(
         if address is None and cpus_per_trial > available_cpus():
             raise UserError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus()}]))
         _start(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial)))
+    _silence()
     try:
         slots = _slots(workers, max_concurrent, cpus_per_trial, gpus_per_trial, device)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.workers)
@@ -149,6 +150,17 @@ def _start(address: str | None, cpus: int | None) -> None:
         logging_level="ERROR",
         object_store_memory=_OBJECT_STORE_BYTES,
     )
+
+
+def _silence() -> None:
+    """Keeps Ray from telling of dead workers on standard output, where the search speaks: the trial's end says it.
+
+    Ray has no switch for it (``log_to_driver`` is about what workers print).
+    """
+    import ray._private.worker as worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *args, **kwargs: None
 
 
 def available_cpus() -> int:

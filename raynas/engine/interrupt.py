@@ -27,11 +27,11 @@ _CHECKPOINTING = ("interrupted", "time")
 def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[[], None]]:
     """While inside: the first SIGINT, SIGTERM or SIGHUP, ``raynas stop``, or the end of ``seconds``, ends the session.
 
-    A second signal raises KeyboardInterrupt at once. Yields a function that takes the signals again: Ray's start puts a
-    handler of its own in the place of SIGTERM's.
+    A second signal raises KeyboardInterrupt at once. Yields a function to call once Ray is there: the seconds count
+    from then, and the signals are taken again, since Ray's start puts a handler of its own in the place of SIGTERM's.
     """
-    left = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(session, seconds, left), name="raynas-watcher", daemon=True)
+    ready, left = threading.Event(), threading.Event()
+    watcher = threading.Thread(target=_watch, args=(session, seconds, ready, left), name="raynas-watcher", daemon=True)
     watcher.start()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -50,19 +50,25 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[
                 before.setdefault(which, signal.getsignal(which))
                 signal.signal(which, on_signal)
 
+    def on_ready() -> None:
+        take_signals()
+        ready.set()
+
     take_signals()
     try:
-        yield take_signals
+        yield on_ready
     finally:
         left.set()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _watch(session: Session, seconds: float | None, left: threading.Event) -> None:
+def _watch(session: Session, seconds: float | None, ready: threading.Event, left: threading.Event) -> None:
     """Ends the session when its time is up, or when another process has put the stop flag there."""
-    until = None if seconds is None else time.monotonic() + seconds
+    until = None
     while not left.wait(_WATCH_SECONDS):
+        if until is None and seconds is not None and ready.is_set():
+            until, seconds = time.monotonic() + seconds, None
         if until is not None and time.monotonic() >= until:
             session.stop("time", checkpoint=True)
             until = None

@@ -106,9 +106,16 @@ def _free_name(space: str, home: Path) -> str:
     return f"{stem}-{number}"
 
 
-def make_searcher(spec: dict[str, Any], space: Space) -> Any:
-    """The strategy, with the options resolved at the search's start."""
-    strategy = find("raynas.strategies", spec["strategy"])
+def _kept_or_found(group: str, reference: str, folder: SearchFolder | None) -> Any:
+    """What a reference names; a person's own file is copied into a search's folder, and loaded from there."""
+    if folder is None or not is_file(reference):
+        return find(group, reference)
+    return keep_copy(Source(group, reference), folder.source).get()
+
+
+def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | None = None) -> Any:
+    """The strategy, with the options resolved at the search's start (``folder``: the begun search's)."""
+    strategy = _kept_or_found("raynas.strategies", spec["strategy"], folder)
     try:
         return strategy(
             space,
@@ -122,9 +129,9 @@ def make_searcher(spec: dict[str, Any], space: Space) -> Any:
         ) from None
 
 
-def make_rule(spec: dict[str, Any]) -> Any:
-    """The scheduler's stopping rule."""
-    scheduler = find("raynas.schedulers", spec["scheduler"])
+def make_rule(spec: dict[str, Any], folder: SearchFolder | None = None) -> Any:
+    """The scheduler's stopping rule (``folder``: the begun search's)."""
+    scheduler = _kept_or_found("raynas.schedulers", spec["scheduler"], folder)
     return scheduler(
         spec["epochs"],
         mode=spec["mode"],

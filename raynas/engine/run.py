@@ -92,8 +92,8 @@ def run(
         folder,
         number=len(history.sessions),
         space=parts.space,
-        searcher=make_searcher(spec, parts.space),
-        rule=make_rule(spec),
+        searcher=make_searcher(spec, parts.space, folder),
+        rule=make_rule(spec, folder),
         objective=Objective(spec["metric"], spec["mode"]),
         strategy=spec["strategy"],
         history=history,
@@ -107,11 +107,11 @@ def run(
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
         with (
-            interruptible(session, seconds) as take_signals,
+            interruptible(session, seconds) as on_ready,
             _cluster(spec) as slots,
             _tracked(folder, spec, session),
         ):
-            take_signals()
+            on_ready()
             decisions = _decisions(history, spec, parts, slots)
             session.record(
                 "session_started",

@@ -179,7 +179,7 @@ class TrialRunner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         try:
-            with captured(self.worker.logs, self._trial.number), self._watchdog.over(self._trial.folder):
+            with captured(self.worker.logs, self._trial.number):
                 report = self._report()
         except _StorageError as error:
             if error.full:
@@ -202,7 +202,8 @@ class TrialRunner(tune.Trainable):
             trial.unreported = False
             return {"measurements": trial.measured}
         assert trial.measurements is not None
-        measurement = next(trial.measurements, None)
+        with self._watchdog.over(trial.folder):
+            measurement = next(trial.measurements, None)
         if measurement is not None:
             trial.measured.append(asdict(measurement))
             self._save(measurement)

@@ -40,6 +40,10 @@ class Fate(nn.Module):
                 hoard = []
                 while True:
                     hoard.append(bytearray(os.urandom(1)) * 2**26)
+            if self.kind == "slow":
+                time.sleep(0.5)
+            if self.kind == "hang":
+                time.sleep(3_600)
             if self.kind == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
         x = self.linear(x)
@@ -98,6 +102,18 @@ def test_a_worker_that_dies_each_time_is_recorded_and_passed_by(tmp_path: Path) 
     found = search_fates(tmp_path, ["die"], workers=1, seed=2)
     assert ends(found) == {"well": {("completed", "budget")}, "die": {("failed", "worker_died")}}
     assert found.reason == "exhausted"
+
+
+@pytest.mark.slow
+def test_a_step_that_takes_too_long_has_failed_whether_it_looks_at_the_clock_or_hangs(tmp_path: Path) -> None:
+    found = search_fates(tmp_path, ["slow", "hang"], workers=2, seed=4, trial_timeout=4)
+    assert ends(found) == {
+        "well": {("completed", "budget")},
+        "slow": {("failed", "timeout")},
+        "hang": {("failed", "timeout")},
+    }
+    errors = [trial.error for trial in found.history.trials.values() if trial.reason == "timeout"]
+    assert all("raise --trial-timeout" in str(error["message"]) for error in errors if error is not None)
 
 
 def test_when_nothing_works_the_search_ends_early_and_says_why(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_ctrl_c_typed_in_a_terminal_reaches_the_workers_too_and_they_checkpoint_
 
 def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path, "s")
-    words = ("search", "resnet", "--trials", "4", "--time", "12s", "--epochs", "40", "--scheduler", "none")
+    words = ("search", "resnet", "--trials", "4", "--time", "15s", "--epochs", "60", "--scheduler", "none")
     process = command(tmp_path, *words, "--name", "s", "--workers", "1", "--no-mlflow")
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
@@ -144,7 +144,7 @@ def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_pat
     assert more.returncode == 0, output
     history = History.from_events(read(folder.journal))
     assert [trial.state for trial in history.trials.values()] == ["completed"] * 2
-    assert [m.step for m in history.trials[0].measurements] == list(range(1, 41))
+    assert [m.step for m in history.trials[0].measurements] == list(range(1, 61))
 
 
 @pytest.fixture

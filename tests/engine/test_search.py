@@ -120,6 +120,16 @@ def test_a_file_is_searched_from_its_copy(tmp_path: Path) -> None:
     assert len(more.history.ended) == 3
 
 
+def test_a_strategy_of_ones_own_is_kept_with_the_search(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from raynas.searchers.random import RandomSearcher\n\n\nclass Mine(RandomSearcher):\n    pass\n")
+    found = quick(tmp_path / "home", strategy=f"{path}:Mine")
+    path.unlink()
+    more = raynas.resume("s", home=tmp_path / "home", space=small(), evaluator=Synthetic(), trials=10)
+    assert len(more.history.ended) == 10
+    assert found.spec["strategy"] == f"{path}:Mine"
+
+
 def test_names_and_folders(tmp_path: Path) -> None:
     quick(tmp_path)
     with pytest.raises(SearchFolderError, match=r"search 's' exists .* raynas resume s"):
