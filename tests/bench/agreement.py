@@ -88,6 +88,20 @@ def tau(a: np.ndarray, b: np.ndarray, draws: int = 1000) -> tuple[float, float, 
     return float(kendalltau(a, b).statistic), float(low), float(high)
 
 
+def gain(old: np.ndarray, new: np.ndarray, rung: int, draws: int = 1000) -> tuple[float, float, float]:
+    """How much better a rung of the new schedule agrees with its own end than that of the old, architectures paired."""
+    from scipy.stats import kendalltau
+
+    def difference(index: np.ndarray) -> float:
+        taus = [kendalltau(curve[index, rung - 1], curve[index, -1]).statistic for curve in (old, new)]
+        return float(taus[1] - taus[0])
+
+    generator = np.random.default_rng(0)
+    resampled = [difference(generator.integers(0, len(old), len(old))) for _ in range(draws)]
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return difference(np.arange(len(old))), float(low), float(high)
+
+
 def report(curves: dict[str, np.ndarray], rungs: list[int]) -> None:
     """The table: one line a schedule and rung."""
     reference = np.mean([curve[:, -1] for curve in curves.values()], axis=0)
@@ -101,6 +115,12 @@ def report(curves: dict[str, np.ndarray], rungs: list[int]) -> None:
             if rung == curve.shape[1]:
                 words[0] = "1"
             print(f"| {name} | {rung} | {at.mean():.2%} | {words[0]} | {words[1]} |")
+    print()
+    (first, old), *others = curves.items()
+    for name, curve in others:
+        for rung in rungs[:-1]:
+            t, low, high = gain(old, curve, rung)
+            print(f"- {name} instead of {first}, rung {rung}: tau {t:+.2f} ({low:+.2f} to {high:+.2f})")
 
 
 def main() -> None:
