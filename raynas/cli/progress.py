@@ -1,10 +1,16 @@
-"""Plain progress lines of a search under way: one per ended trial, fewer where trials end faster than one can read."""
+"""What a search says while it runs: a live display, plain lines, events as JSON, or nothing.
+
+The plain lines: one per ended trial, fewer where trials end faster than one can read.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TextIO
 
 from raynas.durations import format_duration
 
@@ -13,6 +19,62 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines, unless the best has changed.
 INTERVAL = 0.5
+
+#: Takes every event of a search, as it happens.
+Watcher = Callable[[dict[str, Any]], None]
+
+
+@contextmanager
+def watched(
+    history: History | None = None, *, quiet: bool = False, json: bool = False, waiting: str = ""
+) -> Iterator[Watcher | None]:
+    """What is to be told of a search's events, while inside.
+
+    Args:
+        history: what earlier sessions left.
+        quiet: nothing.
+        json: the events as lines of JSON on standard output, where nothing else is written meanwhile.
+        waiting: what is done until the first event; empty where others may show how that goes.
+    """
+    if quiet:
+        yield None
+    elif json:
+        output = sys.stdout
+        with redirect_stdout(sys.stderr):
+            yield EventLines(output)
+    elif on_terminal():
+        from raynas.cli.live import LiveDisplay
+
+        with LiveDisplay(history, waiting=waiting) as display:
+            yield display
+    else:
+        yield ProgressLines(history)
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal on which lines can be drawn anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb").lower() not in ("dumb", "unknown", "")
+
+
+class EventLines:
+    """Writes every event as the journal has it: one JSON object a line (docs/journal.md)."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        from raynas.journal.events import encode
+
+        _say(encode(event).decode("utf-8").rstrip("\n"), self._output)
+
+
+def _say(line: str, output: TextIO | None = None) -> None:
+    """Writes a line now. The search goes on where its reader went away (``raynas search … | head``)."""
+    output = output or sys.stdout
+    try:
+        print(line, file=output, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
 class ProgressLines:
@@ -33,7 +95,7 @@ class ProgressLines:
         from raynas.journal import History
 
         self._history = history or History()
-        self._write = write or (lambda line: print(line, flush=True))
+        self._write = write or _say
         self._clock = clock
         self._last = -INTERVAL
         self._unsaid = 0

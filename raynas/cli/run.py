@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +50,15 @@ Address = Annotated[
         help="A running Ray cluster to join, or 'auto'; its nodes must share $RAYNAS_HOME "
         "(default: a private Ray on this machine).",
         rich_help_panel=MACHINES,
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing until the end.", rich_help_panel=RECORDS)]
+Events = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the search's events as they happen, one JSON object a line (docs/json.md).",
+        rich_help_panel=RECORDS,
     ),
 ]
 
@@ -206,7 +216,16 @@ def search(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, measure one epoch, say what would be done; do nothing.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON (docs/json.md).")] = False,
+    quiet: Quiet = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print the search's events as they happen, one JSON object a line; with --dry-run: the plan "
+            "(docs/json.md).",
+            rich_help_panel=RECORDS,
+        ),
+    ] = False,
 ) -> None:
     """Search a space for the architecture that does best.
 
@@ -226,8 +245,7 @@ def search(
     """
     if space is None and config is None:
         raise SpecError("say what to search: raynas search SPACE (raynas spaces lists them), or --config FILE")
-    from raynas.cli.progress import ProgressLines
-    from raynas.cli.tables import print_outcome
+    from raynas.cli.progress import watched
     from raynas.engine import api
 
     settings = {
@@ -256,8 +274,7 @@ def search(
         "mode": mode,
         "address": address,
     }
-    if json and not dry_run:
-        raise SpecError("--json goes with --dry-run; of a search itself: raynas status NAME --json")
+    _one_of(quiet, json)
     if dry_run:
         from raynas.cli.documents import dumps
         from raynas.cli.documents import plan as plan_document
@@ -266,9 +283,11 @@ def search(
         planned = api.plan(space, **_given(settings))
         print(dumps(plan_document(planned))) if json else print_plan(planned)
         return
-    result = api.search(space, **_given(settings), progress=ProgressLines())
-    print_outcome(result)
-    _exit(result)
+    # A task of images may be read in for the first time, and shows a bar of its own for that.
+    waiting = "" if data or config or task not in (None, "digits") else "checking the space and the task"
+    with watched(quiet=quiet, json=json, waiting=waiting) as progress:
+        result = api.search(space, **_given(settings), progress=progress)
+    _finish(result, json)
 
 
 def resume(
@@ -277,6 +296,8 @@ def resume(
     time: Time = None,
     workers: Workers = None,
     address: Address = None,
+    quiet: Quiet = False,
+    json: Events = False,
 ) -> None:
     """Go on with a search that was interrupted, or give a finished one more.
 
@@ -290,20 +311,23 @@ def resume(
 
       raynas resume first --time 10m         (10 minutes in all)
     """
-    from raynas.cli.progress import ProgressLines
-    from raynas.cli.tables import print_outcome, print_status
+    from raynas.cli.progress import watched
+    from raynas.cli.tables import print_status
     from raynas.engine import api
 
+    _one_of(quiet, json)
     settings = {"trials": trials, "seconds": time, "workers": workers, "address": address}
-    before = api.load(name).history
-    sessions = len(before.sessions)
-    result = api.resume(name, **_given(settings), progress=ProgressLines(before))
+    found = api.load(name)
+    before, sessions = found.history, len(found.history.sessions)
+    waiting = "" if found.spec["task"] != "digits" else "checking the space and the task, starting Ray"
+    with watched(before, quiet=quiet, json=json, waiting=waiting) as progress:
+        result = api.resume(name, **_given(settings), progress=progress)
     if len(result.history.sessions) == sessions:
-        print_status(result)
-        print("nothing is left to do within these limits")
+        if not json:
+            print_status(result)
+        print("nothing is left to do within these limits", file=sys.stderr if json else sys.stdout)
         return
-    print_outcome(result)
-    _exit(result)
+    _finish(result, json)
 
 
 def stop(name: Annotated[str, typer.Argument(metavar="NAME", help="A search that is running.")]) -> None:
@@ -326,8 +350,17 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def _exit(result: SearchResult) -> None:
-    """Ends the command with the exit code that fits how the session ended."""
+def _one_of(quiet: bool, json: bool) -> None:
+    if quiet and json:
+        raise SpecError("--quiet and --json contradict each other; give one of them")
+
+
+def _finish(result: SearchResult, json: bool) -> None:
+    """Says what was found, and ends the command with the exit code that fits how the session ended."""
+    from raynas.cli.tables import print_outcome
+
+    if not json:
+        print_outcome(result)
     code = {"interrupted": 130, "disk_full": 1, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
     if code:
         raise typer.Exit(code)

@@ -1,0 +1,86 @@
+"""How fast a search goes and when it will be over, from its events: what the live display counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raynas.durations import format_duration
+from raynas.journal import History
+
+#: Fewer ended trials than these say nothing about the next ones.
+ENOUGH_TRIALS = 3
+
+
+class Pace:
+    """State: where the session under way began to count.
+
+    The clock of the pace starts with the session's first trial: Ray's start comes once, and would make the first
+    minutes look slow.
+
+    Args:
+        history: the search's, which somebody else keeps up to date.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.session: dict[str, Any] | None = None
+        self.spec: dict[str, Any] = {}
+        self._first_start: float | None = None
+        self._ended_before = 0
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Takes an event that the history has taken already."""
+        if event["event"] == "session_started":
+            from raynas.engine.result import current_spec
+
+            self.session, self._first_start = event, None
+            self.spec = current_spec(self._history) if self._history.search else {}
+        elif event["event"] == "trial_started" and self.session is not None and self._first_start is None:
+            self._first_start, self._ended_before = event["time"], len(self._history.ended)
+
+    @property
+    def max_steps(self) -> int:
+        """A trial's full budget, in steps; 0 where it is not known."""
+        return int(self.spec.get("epochs") or 0)
+
+    @property
+    def limits(self) -> tuple[int | None, float | None]:
+        """Trials and seconds of the whole search."""
+        limits = (self.session or {}).get("limits") or {}
+        return limits.get("trials"), limits.get("seconds")
+
+    def elapsed(self, now: float) -> float:
+        """Seconds of the search up to now, over all sessions."""
+        if not self._history.sessions:
+            return 0.0
+        last = self._history.sessions[-1]
+        return self._history.elapsed_seconds - last.seconds + max(0.0, now - last.started_at)
+
+    def share(self, now: float) -> float:
+        """How much of the budget is used, in [0, 1]: of the limit that is nearer."""
+        trials, seconds = self.limits
+        used = [len(self._history.ended) / trials] if trials else []
+        used += [self.elapsed(now) / seconds] if seconds else []
+        return min(1.0, max(used, default=0.0))
+
+    def trials_per_hour(self, now: float) -> float | None:
+        """The session's rate; None while it is too early to tell."""
+        ended = len(self._history.ended) - self._ended_before
+        if self._first_start is None or ended < ENOUGH_TRIALS or now <= self._first_start:
+            return None
+        return 3_600 * ended / (now - self._first_start)
+
+    def eta_words(self, now: float) -> str:
+        """When it will be over: by the trials that are left, or by the time that is left, whichever comes first."""
+        trials, seconds = self.limits
+        left = None if seconds is None else max(0.0, seconds - self.elapsed(now))
+        rate = self.trials_per_hour(now)
+        by_trials = None
+        if trials is not None and rate is not None:
+            by_trials = 3_600 * max(0, trials - len(self._history.ended)) / rate
+        if by_trials is not None and (left is None or by_trials < left):
+            return f"about {format_duration(by_trials)}"
+        if left is None:
+            return "–"
+        # Where the trials' pace is not known yet, they may be made before the time is up.
+        return f"within {format_duration(left)}" if trials is not None and by_trials is None else format_duration(left)

@@ -1,0 +1,310 @@
+"""The live display, the pace that it counts, and which of the ways of telling is taken; from events of the journal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from raynas.cli.live import LiveDisplay
+from raynas.cli.pace import Pace
+from raynas.cli.progress import ProgressLines, watched
+from raynas.journal import History
+
+SPEC = {"space": "resnet", "task": "digits", "strategy": "tpe", "scheduler": "asha", "seed": 5, "epochs": 9}
+
+
+class Story:
+    """Events of a search with a clock that a test turns; ``listeners`` are told each."""
+
+    def __init__(self, *listeners: Any) -> None:
+        self.now, self.seq, self.listeners = 1_000.0, 0, listeners
+
+    def tell(self, event: str, **fields: Any) -> dict[str, Any]:
+        told = {"v": 1, "seq": self.seq, "time": self.now, "event": event, **fields}
+        self.seq += 1
+        for listen in self.listeners:
+            listen(told)
+        return told
+
+    def begin(self, trials: int | None = 20, seconds: float | None = 300.0, **spec: Any) -> None:
+        objective = {"metric": "val_accuracy", "mode": "max"}
+        self.tell("search_started", name="first", objective=objective, spec={**SPEC, **spec}, seed=5)
+        self.session(trials, seconds)
+
+    def session(self, trials: int | None, seconds: float | None, number: int = 0) -> None:
+        limits = {"trials": trials, "seconds": seconds}
+        self.tell("session_started", session=number, pid=1, host="here", limits=limits, workers=2, changes={})
+
+    def start(self, number: int) -> None:
+        identity = {"trial_id": f"{number:016x}", "network_id": f"{number:016x}", "name": f"width={number}"}
+        self.tell("trial_proposed", trial=number, architecture={"width": number}, **identity)
+        self.tell("trial_started", trial=number, attempt=0, session=0)
+
+    def measure(self, number: int, step: int, value: float, stop: str | None = None) -> None:
+        decision = {"decision": "stop" if stop else "continue", "stop_reason": stop, "rung": step}
+        self.tell("measured", trial=number, step=step, metrics={"val_accuracy": value}, seconds=2.0, **decision)
+
+    def end(self, number: int, state: str, reason: str, message: str = "") -> None:
+        error = {"type": "RuntimeError", "message": message, "traceback": ""} if message else None
+        self.tell("trial_ended", trial=number, state=state, reason=reason, error=error, steps=3, seconds=6.0)
+
+    def middle(self) -> None:
+        """A default, a better one, one stopped, one failed, two under way."""
+        self.begin()
+        for number in range(4):
+            self.start(number)
+            self.now += 10
+        self.measure(0, 9, 0.9, "budget")
+        self.measure(1, 9, 0.95, "budget")
+        self.measure(2, 3, 0.5, "early_stopped")
+        self.end(3, "failed", "out_of_memory", "no memory\nat all")
+        self.start(4)
+        self.measure(4, 2, 0.7)
+        self.start(5)
+
+
+def drawn(width: int, height: int = 45, story: str = "middle") -> str:
+    screen = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    told = Story()
+    display = LiveDisplay(console=screen, clock=lambda: told.now)
+    told.listeners = (display._events.append,)
+    getattr(told, story)()
+    with screen.capture() as capture:
+        screen.print(display)
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_all_that_matters_is_there_at_any_width(width: int) -> None:
+    text = drawn(width)
+    for words in ("first", "running 2", "done 2", "stopped early 1", "failed 1", "0.9500 (trial 1)", "default 0.9000"):
+        assert words in text
+    assert "trials/hour 360" in text
+    assert "training saved 22%" in text  # (9 + 9 + 3) of 27 epochs were trained
+    assert "ETA about 2m40s" in text  # 16 more at 360 an hour
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_wide_terminal_shows_trials_with_architecture_and_error() -> None:
+    text = drawn(160)
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()[:1].isdigit()}
+    assert "default: the hand-made network" in rows["0"]
+    assert "width=1" in rows["1"]
+    assert "failed: out of memory" in rows["3"]
+    assert "no memory at all" in rows["3"]
+    assert "2/9" in rows["4"]
+
+
+@pytest.mark.parametrize("height", [4, 8, 12, 16, 30])
+def test_it_fits_in_a_low_terminal(height: int) -> None:
+    for width in (60, 160):
+        lines = drawn(width, height).splitlines()
+        assert len(lines) <= max(height, 7)
+    assert "running 2" in "".join(lines)
+
+
+def test_until_the_first_trial_it_says_what_is_waited_for() -> None:
+    screen = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
+    told = Story()
+    display = LiveDisplay(console=screen, clock=lambda: told.now)
+    told.listeners = (display._events.append,)
+
+    def shows() -> str:
+        with screen.capture() as capture:
+            screen.print(display)
+        return capture.get()
+
+    told.now += 3
+    assert "checking the space and the task … 3s" in shows()
+    told.begin(mlflow=True)
+    assert "starting the workers … 0s" in shows()
+    told.start(0)
+    assert "…" not in shows()
+    told.tell("session_ended", session=0, reason="interrupted", message="")
+    assert "bringing MLflow up to date, ending Ray … 0s" in shows()
+
+
+def counted(trials: int | None, seconds: float | None) -> tuple[Story, Pace]:
+    history = History()
+    pace = Pace(history)
+    told = Story(history.apply, pace.take)
+    told.begin(trials, seconds)
+    return told, pace
+
+
+def test_the_pace_is_a_dash_until_it_is_known() -> None:
+    told, pace = counted(10, None)
+    told.now += 60  # Ray's start does not count
+    for number in range(3):
+        assert pace.trials_per_hour(told.now) is None
+        assert pace.eta_words(told.now) == "–"
+        told.start(number)
+        told.now += 10
+        told.measure(number, 9, 0.5, "budget")
+    assert pace.trials_per_hour(told.now) == pytest.approx(360)
+    assert pace.eta_words(told.now) == "about 1m10s"
+    assert pace.share(told.now) == pytest.approx(0.3)
+
+
+def test_the_limit_that_comes_first_says_when_it_ends() -> None:
+    told, pace = counted(1_000, 100.0)
+    assert pace.eta_words(told.now) == "within 1m40s"
+    for number in range(3):
+        told.start(number)
+        told.now += 10
+        told.measure(number, 9, 0.5, "budget")
+    assert pace.eta_words(told.now) == "1m10s"
+    assert pace.share(told.now) == pytest.approx(0.3)
+    told.now += 200
+    assert pace.eta_words(told.now) == "0s"
+    assert pace.share(told.now) == 1.0
+
+
+def test_without_limits_there_is_no_end_to_tell() -> None:
+    told, pace = counted(None, None)
+    assert (pace.eta_words(told.now), pace.share(told.now)) == ("–", 0.0)
+
+
+def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:
+    told, pace = counted(10, 1_000.0)
+    for number in range(4):
+        told.start(number)
+        told.now += 100
+        told.measure(number, 9, 0.5, "budget")
+    told.tell("session_ended", session=0, reason="interrupted", message="")
+    told.now += 50_000
+    told.session(10, 1_000.0, number=1)
+    assert pace.trials_per_hour(told.now) is None
+    for number in range(4, 7):
+        told.start(number)
+        told.now += 10
+        told.measure(number, 9, 0.5, "budget")
+    assert pace.elapsed(told.now) == pytest.approx(430)
+    assert pace.trials_per_hour(told.now) == pytest.approx(360)
+    assert pace.eta_words(told.now) == "about 30s"
+
+
+def test_json_is_the_journal_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with watched(json=True) as watcher:
+        assert watcher is not None
+        told = Story(watcher)
+        told.begin()
+        told.start(0)
+        print("a task's own words")
+        told.measure(0, 3, float("nan"), "nan")
+    output = capsys.readouterr()
+    events = [json.loads(line) for line in output.out.splitlines()]
+    assert [event["seq"] for event in events] == list(range(told.seq))
+    assert events[-1]["metrics"] == {"val_accuracy": "nan"}
+    assert output.err == "a task's own words\n"
+
+
+def test_quiet_has_no_watcher_and_a_pipe_gets_lines() -> None:
+    with watched(quiet=True) as watcher:
+        assert watcher is None
+    with watched() as watcher:
+        assert isinstance(watcher, ProgressLines)
+
+
+@pytest.mark.parametrize("ways", ["", "json=True"])
+def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
+    code = (
+        "from raynas.cli.progress import watched\n"
+        "from tests.cli.test_live import Story\n"
+        f"with watched({ways}) as watcher:\n"
+        "    told = Story(watcher); told.begin()\n"
+        "    for number in range(2000):\n"
+        "        told.start(number); told.measure(number, 9, number / 1e4, 'budget')\n"
+        "        told.end(number, 'completed', '')\n"
+        "import sys; print('went on', file=sys.stderr)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        ["bash", "-c", 'set -o pipefail; "$0" -c "$1" | head -1', sys.executable, code],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+        timeout=120,
+    )
+    assert done.stderr == "went on\n"
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+
+
+TALE = """
+import sys, time
+from raynas.cli.progress import watched
+from tests.cli.test_live import Story
+with watched(waiting="checking") as watcher:
+    told = Story(watcher)
+    told.middle()
+    time.sleep(0.6)
+    print("a word to standard error", file=sys.stderr)
+    time.sleep(0.6)
+    if sys.argv[1] == "raise":
+        raise KeyboardInterrupt
+print("the outcome")
+"""
+
+
+def in_a_terminal(*arguments: str, term: str = "xterm-256color") -> str:
+    """What a terminal is sent."""
+    root = Path(__file__).resolve().parents[2]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(root), "TERM": term, "COLUMNS": "100", "LINES": "30"}
+    with subprocess.Popen(
+        [sys.executable, "-c", TALE, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=root,
+        env=environment,
+    ) as process:
+        os.close(theirs)
+        sent, until = b"", time.monotonic() + 60
+        while time.monotonic() < until:
+            if select.select([ours], [], [], 0.2)[0]:
+                try:
+                    piece = os.read(ours, 65_536)
+                except OSError:  # Linux says so at the end
+                    break
+                if not piece:
+                    break
+                sent += piece
+        process.wait(timeout=60)
+    os.close(ours)
+    return sent.decode("utf-8")
+
+
+def test_a_terminal_is_left_as_it_was() -> None:
+    sent = in_a_terminal("end")
+    assert "stopped early" in sent
+    assert "a word to standard error" in sent
+    assert sent.rindex("\x1b[?25h") > sent.rindex("\x1b[?25l"), "the cursor is there again"
+    assert sent.rstrip().endswith("the outcome")
+
+
+def test_also_after_an_interruption() -> None:
+    sent = in_a_terminal("raise")
+    assert sent.rindex("\x1b[?25h") > sent.rindex("\x1b[?25l")
+    assert sent.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_a_dumb_terminal_gets_lines() -> None:
+    sent = in_a_terminal("end", term="dumb")
+    assert "\x1b" not in sent
+    assert "up to 20 trials or 5m00s in all" in sent
+    assert "trial 3 failed: out of memory (no memory at all)" in sent
