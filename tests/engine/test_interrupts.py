@@ -149,11 +149,11 @@ def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_pat
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
+    """A file system of 16 MB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", place], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("needs the right to mount a small file system")
@@ -163,19 +163,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+def fill(ballast: Path) -> None:
+    """Takes all the room there is."""
+    file = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(file, b"x" * 1_000)
+    except OSError:
+        os.close(file)
+
+
 def test_a_full_disk_stops_the_search_and_nothing_is_torn(small_disk: Path) -> None:
     folder = SearchFolder(small_disk, "s")
     ballast = small_disk / "ballast"
     words = ("search", "resnet", "--trials", "6", "--epochs", "3", "--name", "s", "--seed", "3", "--no-mlflow")
     process = command(small_disk, *words)
     assert wait_for_measurements(process, folder, 2)
-    with ballast.open("wb") as file:  # takes all the room there is
-        while True:
-            try:
-                file.write(b"x" * 1_000)
-                file.flush()
-            except OSError:
-                break
+    fill(ballast)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0, output
     assert "No space left" in output or "no space left" in output
