@@ -54,6 +54,7 @@ def posterior(
     across: Mapping[str, Array],
     targets: Array,
     noises: Sequence[float] = NOISES,
+    log_priors: Mapping[str, float] | None = None,
 ) -> Posterior:
     """What the observations say of the candidates.
 
@@ -62,6 +63,8 @@ def posterior(
         among: kind to the distances among the n observations, shape ``(n, n)``.
         across: kind to the distances from observations to candidates, shape ``(n, m)``.
         targets: n figures, standardised; more is better.
+        log_priors: of kinds of distance that were themselves learned: how unlikely they were, so that what was fitted
+            does not outweigh what was not for that reason alone.
     """
     n = len(targets)
     near = {kind: np.exp(-matrix) for kind, matrix in among.items()}
@@ -69,11 +72,12 @@ def posterior(
     fitted = []
     for parts in kinds:
         kernel = sum(near[kind] for kind in parts) / len(parts)
+        prior = sum((log_priors or {}).get(kind, 0.0) for kind in parts)
         for noise in noises:
             lower = cholesky(kernel + (noise + 1e-8) * np.eye(n), lower=True, check_finite=False)
             half = solve_triangular(lower, targets, lower=True, check_finite=False)
             variance = (float(half @ half) + 1.0) / (n + 1)
-            evidence = -(n + 1) / 2 * math.log(variance) - float(np.log(np.diag(lower)).sum())
+            evidence = prior - (n + 1) / 2 * math.log(variance) - float(np.log(np.diag(lower)).sum())
             fitted.append((evidence, f"{'+'.join(parts)}, noise {noise:g}", parts, lower, half, variance))
     top = max(member[0] for member in fitted)
     weights = np.array([math.exp(member[0] - top) for member in fitted])

@@ -177,7 +177,7 @@ class _Reader:
 
     def graph(self, graph: Graph, value: Mapping[int, int]) -> Mapping[int, int]:
         values: dict[str, Mapping[int, int]] = {graph.input: value}
-        for name, merge, edges in live_nodes(graph):
+        for name, merge, edges in live_nodes.__wrapped__(graph):  # no graph comes twice: remembering costs more
             total: dict[int, int] = {}
             for edge in edges:
                 for source, times in self.part(edge.part, values[edge.sources[0]]).items():

@@ -21,7 +21,7 @@ from raynas.journal.history import History
 from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
 from raynas.searchers.ranking import Ranking
-from raynas.searchers.relevance import relevance
+from raynas.searchers.relevance import log_prior, relevance
 from raynas.searchers.searcher import ArchitectureSearcher, Proposal
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
@@ -33,13 +33,8 @@ _PLAIN: dict[bool, tuple[tuple[str, ...], ...]] = {
 }
 #: ... and with weights.
 _WEIGHTED: dict[bool, tuple[tuple[str, ...], ...]] = {
-    True: (
-        ("weighted holes",),
-        ("weighted holes", "walks", "statistics"),
-        ("weighted holes", "statistics"),
-        ("walks",),
-    ),
-    False: (("holes",), ("weighted holes",)),
+    True: (*_PLAIN[True], ("weighted holes",), ("weighted holes", "statistics")),
+    False: (*_PLAIN[False], ("weighted holes",)),
 }
 #: Weights are learned anew whenever there are a quarter more trials, from so many of them at most.
 _FIRST, _GROWTH, _LEARNED_FROM = 8, 1.25, 120
@@ -71,7 +66,7 @@ class PredictorSearcher(ArchitectureSearcher):
         {'kind': 'predictor', 'candidate': 'neighbour', 'parents': [17], 'expected': 1.31, 'doubt': 0.42}
     """
 
-    BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 50, 25, 250
+    BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 100, 50, 250
 
     def __init__(
         self,
@@ -103,7 +98,7 @@ class PredictorSearcher(ArchitectureSearcher):
 
     @classmethod
     def options(cls, trials: int | None) -> dict[str, Any]:
-        return {"startup": 5, "kappa": 2.0, "fitted": 400}
+        return {"startup": 5, "kappa": 2.0, "fitted": 300}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_learned": None, "_neighbours": {}}
@@ -168,7 +163,8 @@ class PredictorSearcher(ArchitectureSearcher):
         weights = self._weights(history)
         kinds = (_PLAIN if weights is None else _WEIGHTED)[features.structured]
         among, across = features.distances(known, known, weights), features.distances(known, asked, weights)
-        return posterior(kinds, among, across, targets)
+        priors = {} if weights is None else {"weighted holes": log_prior(weights, features.common)}
+        return posterior(kinds, among, across, targets, log_priors=priors)
 
     def _weights(self, history: History) -> Array | None:
         """How much each hole matters, learned from the first trials that ended; None while there are too few.

@@ -40,6 +40,11 @@ def relevance(apart: Array, targets: Array, common: float) -> Array:
     return common * np.exp(np.round(found.x[:holes], 3))  # rounded: no last bit decides
 
 
+def log_prior(weights: Array, common: float) -> float:
+    """How likely such weights are before anything is known, up to a constant: 0 where they are all alike."""
+    return -float((np.log(weights / common) ** 2).sum()) / (2 * _SPREAD**2)
+
+
 def log_loss(apart: Array, targets: Array, weights: Array, noise: float) -> tuple[float, Array]:
     """The negative log marginal likelihood, and its slopes by the logarithms of the weights and of the noise."""
     n = len(targets)
