@@ -1,9 +1,11 @@
 """Strategies on large spaces with conditionals, repeats and mixed holes, where nobody has a table.
 
+    python -m tests.bench.structures [--space NAME …] [--strategy NAME …] [--seeds 20] [--trials 200] [--workers 1]
+
 The objective is made up: a function of the architecture with one known optimum, drawn from a seed. Every hole has a
-weight of its own (few matter much, as in real spaces), numbers count by their squared distance, a hole that is active in
-one and not in the other counts in full, and pairs of holes count once more if both are wrong. 0 is the optimum; noise is
-added to what strategies see, and what they are judged by is the true value of the best that they saw.
+weight of its own (few matter much, as in real spaces), numbers count by their squared distance, a hole that is active
+in one and not in the other counts in full, and pairs of holes count once more if both are wrong. 0 is the optimum;
+noise is added to what strategies see, and what they are judged by is the true value of the best that they saw.
 """
 
 from __future__ import annotations
@@ -143,15 +145,15 @@ def run(strategy: str, space: Space, seed: int, trials: int, workers: int = 1) -
                            "origin": proposal.origin})  # fmt: skip
         record = history.trials[rng.choice(list(history.running))]
         observed = landscape.observed(record.architecture, rng)
-        history.apply({"event": "measured", "trial": record.number, "step": 1, "metrics": {"value": observed}, "rung": 1,
-                       "decision": "stop", "stop_reason": "budget"})  # fmt: skip
+        history.apply({"event": "measured", "trial": record.number, "step": 1, "metrics": {"value": observed},
+                       "rung": 1, "decision": "stop", "stop_reason": "budget"})  # fmt: skip
         best = max(best, (observed, landscape.value(record.architecture)))
         path.append(best[1] / landscape.spread)
     return path, took
 
 
 def main() -> None:
-    """Prints, per space and strategy, the mean true value of the best seen (0 is the optimum) and its standard error."""
+    """Per space and strategy, the mean true value of the best seen (0 is the optimum) and its standard error."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--strategy", action="append", choices=STRATEGIES)
     parser.add_argument("--space", action="append", choices=SPACES)
