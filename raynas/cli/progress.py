@@ -111,6 +111,8 @@ class ProgressLines:
         elif event["event"] == "session_started":
             self._limit = event["limits"]["trials"]
             self._write(_opening(history, event))
+            if event.get("explanation"):
+                self._write(event["explanation"])
         elif event["event"] == "trial_ended":
             self._ended(history.trials[event["trial"]])
         elif event["event"] == "session_ended" and self._unsaid:

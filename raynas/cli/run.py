@@ -87,7 +87,9 @@ def search(
     strategy: Annotated[
         str | None,
         typer.Option(
-            metavar="STRATEGY", help="How to search: tpe, evolution, random, or path/to/file.py:name (default: tpe)."
+            metavar="STRATEGY",
+            help="How to search: auto, predictor, tpe, evolution, local, reinforce, random, or path/to/file.py:name "
+            "(default: auto, which picks and says why).",
         ),
     ] = None,
     seed: Annotated[

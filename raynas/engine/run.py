@@ -123,6 +123,7 @@ def run(
                 changes=changes,
                 versions=_versions(),
                 decisions=decisions,
+                explanation=explain() if (explain := getattr(session.searcher, "explain", None)) else "",
             )
             write_spec(folder.spec, spec)
             session.replay()

@@ -51,7 +51,7 @@ class SearchSpec(BaseModel):
     task: str | None = Field(default=None, min_length=1)
     task_options: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
-    strategy: str = Field(default="tpe", min_length=1)
+    strategy: str = Field(default="auto", min_length=1)
     strategy_options: dict[str, Any] = Field(default_factory=dict)
     scheduler: str = "asha"
     grace_period: Count | None = None

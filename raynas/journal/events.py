@@ -48,7 +48,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 #: The fields that an event may have besides.
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "session_started": ("decisions",),
+    "session_started": ("decisions", "explanation"),
     "trial_proposed": ("params", "flops"),
 }
 
