@@ -47,7 +47,7 @@ class Decision:
 def defaults(max_steps: int) -> tuple[int, int]:
     """Grace period and reduction factor for a budget of ``max_steps`` steps a trial.
 
-    The factor is 3 (Li et al. use 3 and 4). The grace period is a ninth of a budget of 18 steps or more, and a third of a
+    The factor is 3 (Li et al. use 3 and 4). The grace period is a ninth of a budget of 18 steps or more, a third of a
     shorter one, rounded up: after one epoch or two of nine, networks are ranked by how fast they begin. 27 steps give
     rungs at 3, 9, 27; 9 give 3, 9; 100 give 12, 36, 100; 3 give 1, 3.
     """
