@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from ray import cloudpickle
+from ray.exceptions import NodeDiedError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -94,7 +95,7 @@ def _cause_of_death(trial: Trial) -> tuple[str, str]:
     except (OSError, TypeError, AttributeError, EOFError):
         return "worker_died", "its worker process died"
     text = str(error)
-    lost = "node" in text.lower() and ("died" in text or "dead" in text or "terminated" in text)
+    lost = "its node has died" in text or getattr(error, "preempted", False) or isinstance(error, NodeDiedError)
     storage = "checkpoint cannot be written" in text
     return "infrastructure" if lost or storage else "worker_died", text
 
