@@ -67,7 +67,8 @@ def call(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=arguments, prog_name="raynas", standalone_mode=False)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # In one line, also where it tells another library's words.
+        print(f"error: {' '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)

@@ -39,9 +39,13 @@ def amount(option: str, *, zero: bool) -> Callable[[str], float]:
     return parse
 
 
-def time_limit(text: str) -> float:
-    """The seconds of ``--time`` (``90``, ``5m``, ``1h30m``)."""
-    try:
-        return parse_duration(text)
-    except SpecError as error:
-        raise SpecError(f"--{error}") from None  # "--time '5x' is not …"
+def length_of_time(option: str) -> Callable[[str], float]:
+    """A parser of lengths of time (``90``, ``5m``, ``1h30m``) into seconds, for the option of that name."""
+
+    def parse(text: str) -> float:
+        try:
+            return parse_duration(text)
+        except SpecError as error:
+            raise SpecError(str(error).replace("time", option, 1)) from None  # "--time '5x' is not …"
+
+    return parse

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from raynas.cli.options import whole
+from raynas.errors import UserError
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A search that 'raynas list' shows.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md explains its keys.")]
@@ -23,8 +25,15 @@ def list_searches(json: Json = False) -> None:
     """
     from raynas.cli import documents, tables
     from raynas.engine import api
+    from raynas.engine.folder import home_folder, names
 
-    found = api.listing()
+    found = []
+    for name in names(home_folder()):
+        try:
+            found.append(api.load(name))
+        except UserError as error:  # one that is damaged does not hide the others
+            print(f"search {name!r} is left out: {error}", file=sys.stderr)
+    found.sort(key=lambda result: (result.begun["time"], result.name))
     if json:
         print(documents.dumps([result.summary() for result in found]))
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raynas.cli.options import amount, time_limit, whole
+from raynas.cli.options import amount, length_of_time, whole
 from raynas.errors import SpecError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Trials = Annotated[
 Time = Annotated[
     float | None,
     typer.Option(
-        parser=time_limit,
+        parser=length_of_time("--time"),
         metavar="DURATION",
         help="Time in all, over every session: 90 (seconds), 90s, 5m, 2h, 1h30m. Trials under way then are saved.",
         rich_help_panel=BUDGET,
@@ -182,7 +182,7 @@ def search(
     trial_timeout: Annotated[
         float | None,
         typer.Option(
-            parser=time_limit,
+            parser=length_of_time("--trial-timeout"),
             metavar="DURATION",
             help="Limit on one epoch of a trial; a trial that takes longer has failed.",
             rich_help_panel=BUDGET,
@@ -247,6 +247,8 @@ def search(
     """
     if space is None and config is None:
         raise SpecError("say what to search: raynas search SPACE (raynas spaces lists them), or --config FILE")
+    if name == "":
+        raise SpecError("--name '' is empty; give a name, or leave it out for one that is made up")
     from raynas.cli.progress import watched
     from raynas.engine import api
 

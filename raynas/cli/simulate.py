@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from raynas.cli.options import whole
+from raynas.cli.options import amount, whole
 from raynas.cli.read import Json
 from raynas.errors import SpecError
 
@@ -23,6 +23,10 @@ DATA, STOPPING, FAULTS, OUTPUT = "The table", "Early stopping", "What goes wrong
 
 def _text(metavar: str, help: str, panel: str | None = None) -> Any:
     return typer.Option(metavar=metavar, help=help, rich_help_panel=panel)
+
+
+def _amount(name: str, metavar: str, help: str, panel: str | None = None, *, zero: bool = True) -> Any:
+    return typer.Option(parser=amount(name, zero=zero), metavar=metavar, help=help, rich_help_panel=panel)
 
 
 def _count(name: str, least: int, help: str, panel: str | None = None) -> Any:
@@ -59,7 +63,8 @@ def simulate(
         int | None, _count("--trials", 1, f"Trials a run (default: {USUAL_TRIALS}, without --budget-seconds).")
     ] = None,
     budget_seconds: Annotated[
-        float | None, _text("S", "Virtual seconds a run; what ends later does not count.")
+        float | None,
+        _amount("--budget-seconds", "S", "Virtual seconds a run; what ends later does not count.", zero=False),
     ] = None,
     workers: Annotated[str, _text("N,…", "Virtual workers; one number, or several with commas.")] = "1",
     seeds: Annotated[int, _count("--seeds", 1, "Runs of each strategy.")] = 20,
@@ -79,20 +84,28 @@ def simulate(
     reduction_factor: Annotated[
         int | None, _count("--reduction-factor", 2, "One trial in N goes on past a rung.", STOPPING)
     ] = None,
-    noise: Annotated[float, _text("SD", "Standard deviation added to a trial's metric.", FAULTS)] = 0.0,
-    failures: Annotated[float, _text("SHARE", "Share of trials that fail.", FAULTS)] = 0.0,
-    stragglers: Annotated[float, _text("SHARE", "Share of trials that are slow.", FAULTS)] = 0.0,
-    straggler_factor: Annotated[float, _text("X", "How many times as long those take.", FAULTS)] = 5.0,
-    node_loss_seconds: Annotated[float | None, _text("S", "Mean virtual time to a node's loss.", FAULTS)] = None,
+    noise: Annotated[float, _amount("--noise", "SD", "Standard deviation added to a trial's metric.", FAULTS)] = 0.0,
+    failures: Annotated[float, _amount("--failures", "SHARE", "Share of trials that fail.", FAULTS)] = 0.0,
+    stragglers: Annotated[float, _amount("--stragglers", "SHARE", "Share of trials that are slow.", FAULTS)] = 0.0,
+    straggler_factor: Annotated[
+        float, _amount("--straggler-factor", "X", "How many times as long those take.", FAULTS, zero=False)
+    ] = 5.0,
+    node_loss_seconds: Annotated[
+        float | None, _amount("--node-loss-seconds", "S", "Mean virtual time to a node's loss.", FAULTS, zero=False)
+    ] = None,
     workers_per_node: Annotated[int, _count("--workers-per-node", 1, "Workers lost with a node.", FAULTS)] = 1,
-    recovery_seconds: Annotated[float, _text("S", "Until a lost node's workers are back.", FAULTS)] = 0.0,
-    startup_seconds: Annotated[float, _text("S", "From taking up a trial to its first step.", FAULTS)] = 0.0,
+    recovery_seconds: Annotated[
+        float, _amount("--recovery-seconds", "S", "Until a lost node's workers are back.", FAULTS)
+    ] = 0.0,
+    startup_seconds: Annotated[
+        float, _amount("--startup-seconds", "S", "From taking up a trial to its first step.", FAULTS)
+    ] = 0.0,
     proposal_seconds: Annotated[
         str | None, _text("S|real", "What a proposal takes, one after the other; real: what it takes here.", FAULTS)
     ] = None,
     at: Annotated[str | None, _text("N,…", "At which numbers of evaluations to look.", OUTPUT)] = None,
     at_seconds: Annotated[str | None, _text("S,…", "At which virtual times to look.", OUTPUT)] = None,
-    within: Annotated[float, _text("X", "How near to the table's best counts as reached.", OUTPUT)] = 0.0,
+    within: Annotated[float, _amount("--within", "X", "How near to the table's best counts as reached.", OUTPUT)] = 0.0,
     out: Annotated[Path | None, _text("FILE", "Write all trajectories as Parquet.", OUTPUT)] = None,
     plot: Annotated[Path | None, _text("FILE", "Draw them (.png, .svg, .pdf); needs raynas[plot].", OUTPUT)] = None,
     processes: Annotated[int | None, _count("--processes", 1, "Processes (default: one a core).")] = None,
@@ -113,6 +126,9 @@ def simulate(
     from raynas.simulate.experiment import Experiment, document
     from raynas.simulate.trajectories import write
 
+    for option, file in (("--out", out), ("--plot", plot)):  # before hours of simulation, not after
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise SpecError(f"{option} {str(file)!r} cannot be written: there is no folder for it, or it is one itself")
     measured, rows, metric, mode = _measured(table, space, task, holes, from_search, metric, mode)
     if mode not in ("min", "max"):
         raise SpecError(f"--mode {mode!r} is not known; give min or max")
@@ -148,7 +164,10 @@ def simulate(
     found = experiment.run(measured, rows, tell=_tell if sys.stderr.isatty() else None)
     made = document(experiment, found, measured, rows, evaluations=evaluations, points=points, within=within)
     if out is not None:
-        write(found, out)
+        try:
+            write(found, out)
+        except OSError as error:
+            raise SpecError(f"--out {str(out)!r} cannot be written ({error}); give another file") from None
     if plot is not None:
         from raynas.simulate.plot import plot as draw
 
@@ -256,5 +275,8 @@ def _options(words: list[str]) -> dict[str, dict[str, Any]]:
         strategy, dot, name = where.rpartition(".")
         if not equals or not dot:
             raise SpecError(f"--set {word!r} is not STRATEGY.OPTION=VALUE, as evolution.population=30")
-        options.setdefault(strategy, {})[name] = yaml.safe_load(value)
+        try:
+            options.setdefault(strategy, {})[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SpecError(f"--set {word!r}: {value!r} is no value; give a number, a word or a list [1, 2]") from None
     return options

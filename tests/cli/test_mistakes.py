@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from raynas.cli.app import call
+from raynas.engine.folder import FolderLock, SearchFolder
+from raynas.journal import Writer
+from raynas.registry import find
 
 MISTAKES = {
     # what was typed: what the line must hold
@@ -55,6 +60,108 @@ MISTAKES = {
     "describe resnt": ("'resnt'", "'resnet'"),
     "describe resnet --task digit": ("'digit'", "'digits'"),
     "describe here.py:no_holes": ("no holes", "Choice"),
+    "describe spaces.py:raises": ("could not be made", "ValueError: boom and more"),
+    "describe spaces.py:of_two": ("could not be made", "'other'"),
+    "describe resnet --seed -1": ("--seed -1", "0 or more"),
+    "describe resnet --task images": ("'images'", "data"),
+    "describe nothing --trial 1": ("'nothing'", "raynas list"),
+    "search resnet --trial-timeout x": ("--trial-timeout 'x'", "90s"),
+    "search resnet --trial-timeout 0": ("--trial-timeout '0'", "more than zero"),
+    "search resnet --cpus-per-trial 0": ("--cpus-per-trial 0", "more than 0"),
+    "search resnet --cpus-per-trial x": ("--cpus-per-trial 'x'", "more than 0"),
+    "search resnet --gpus-per-trial -1": ("--gpus-per-trial -1", "0 or more"),
+    "search resnet --max-concurrent 0": ("--max-concurrent 0", "1 or more"),
+    "search resnet --keep-best -1": ("--keep-best -1", "0 or more"),
+    "search resnet --device tpu": ("'tpu'", "'cuda'"),
+    "search resnet --metric nothing --mode max": ("'nothing'", "val_accuracy"),
+    "search resnet --tracking-uri bogus://x": ("'bogus://x'", "sqlite:///"),
+    "search resnet --grace-period 9 --epochs 3": ("grace period 9", "3"),
+    "search resnet --quiet --json": ("--quiet", "--json"),
+    "search resnet --name=": ("--name ''", "leave it out"),
+    "search resnet --data nowhere": ("nowhere", "CLASS/NAME.jpg"),
+    "search resnet --data empty": ("no images", "CLASS/NAME.jpg"),
+    "search resnet --data torn.parquet": ("torn.parquet", "Parquet"),
+    "search resnet --data empty --task digits": ("'digits'", "'data'"),
+    "search resnet --strategy strategies.py:nothing": ("'nothing'", "strategies.py"),
+    "search --config empty": ("'empty'", "cannot be read"),
+    "search --config nothing.yaml": ("nothing.yaml", "field: value"),
+    "resume nothing --time x": ("--time 'x'", "90s"),
+    "resume nothing --workers 0": ("--workers 0", "1 or more"),
+    "resume nothing --quiet --json": ("--quiet", "--json"),
+    "stop": ("NAME", "raynas stop --help"),
+    "stop nothing": ("'nothing'", "raynas list"),
+    "status": ("NAME", "raynas status --help"),
+    "status ../up": ("'../up'", "letters"),
+    "status nothing extra": ("extra", "raynas status --help"),
+    "list extra": ("extra", "raynas list --help"),
+    "spaces extra": ("extra", "raynas spaces --help"),
+    "best nothing --top x": ("--top 'x'", "whole number"),
+    "trials nothing": ("'nothing'", "raynas list"),
+    "trials nothing --last 0": ("--last 0", "1 or more"),
+    "show nothing 0": ("'nothing'", "raynas list"),
+    "show nothing": ("TRIAL", "raynas show --help"),
+    "show nothing x": ("TRIAL 'x'", "whole number"),
+    "show nothing 0 --log -1": ("--log -1", "0 or more"),
+    "export nothing": ("--output", "raynas export --help"),
+    "export nothing --output model": ("'nothing'", "raynas list"),
+    "export nothing --output model --trial x": ("--trial 'x'", "whole number"),
+    "delete": ("NAME", "raynas delete --help"),
+    "delete nothing": ("'nothing'", "raynas list"),
+    "ui nothing": ("'nothing'", "raynas list"),
+    "ui --port x": ("--port 'x'", "whole number"),
+    "ui --port 0": ("--port 0", "1 or more"),
+    "sync": ("NAME", "raynas sync --help"),
+    "sync nothing": ("'nothing'", "raynas list"),
+    "simulate": ("--table FILE", "--from-search NAME"),
+    "simulate --table ok.csv": ("--metric COLUMN",),
+    "simulate --table nowhere.csv --metric acc": ("nowhere.csv", "Parquet or CSV"),
+    "simulate --table nothing.yaml --metric acc": ("nothing.yaml", "cannot be read"),
+    "simulate --table heads.csv --metric acc": ("heads.csv", "no rows"),
+    "simulate --table torn.parquet --metric acc": ("torn.parquet", "cannot be read"),
+    "simulate --table empty --metric acc": ("'empty'", "Parquet or CSV"),
+    "simulate --table ok.csv --metric nope": ("'nope'", "a, b, acc"),
+    "simulate --table ok.csv --metric acc --holes a,zz": ("'zz'", "a, b, acc"),
+    "simulate --table ok.csv --metric acc --holes 6x5": ("6x5", "columns"),
+    "simulate --table ok.csv --metric acc --holes a,b": ("--strategy",),
+    "simulate --table ok.csv --metric acc --holes a,b --mode up": ("--mode 'up'", "min or max"),
+    "simulate --table ok.csv --metric acc --holes a,b --strategy evolutoin": ("'evolutoin'", "'evolution'"),
+    "simulate --table ok.csv --metric acc --holes a,b --strategy random --scheduler asah": ("'asah'", "'asha'"),
+    "simulate --table ok.csv --metric acc --holes a,b --set foo": ("--set 'foo'", "evolution.population=30"),
+    "simulate --table ok.csv --metric acc --holes a,b --set a.b=[1": ("'[1'", "a number"),
+    "simulate --table ok.csv --metric acc --holes a,b --workers x": ("--workers 'x'", "1 or more"),
+    "simulate --table ok.csv --metric acc --holes a,b --seeds 0": ("--seeds 0", "1 or more"),
+    "simulate --table ok.csv --metric acc --holes a,b --trials 0": ("--trials 0", "1 or more"),
+    "simulate --table ok.csv --metric acc --holes a,b --budget-seconds x": ("--budget-seconds 'x'", "more than 0"),
+    "simulate --table ok.csv --metric acc --holes a,b --noise x": ("--noise 'x'", "0 or more"),
+    "simulate --table ok.csv --metric acc --holes a,b --failures 2": ("failures 2", "0 to 1"),
+    "simulate --table ok.csv --metric acc --holes a,b --within -1": ("--within -1", "0 or more"),
+    "simulate --table ok.csv --metric acc --holes a,b --proposal-seconds x": ("--proposal-seconds 'x'",),
+    "simulate --table ok.csv --metric acc --holes a,b --strategy random --out no/x.parquet": ("--out 'no/x.parquet'",),
+    "simulate --table ok.csv --metric acc --holes a,b --strategy random --plot no/x.png": ("--plot 'no/x.png'",),
+    "simulate --table ok.csv --metric acc --space resnt": ("'resnt'", "'resnet'"),
+    "simulate --from-search nothing": ("'nothing'", "raynas list"),
+}
+
+#: Mistakes with a search that is there (``first``), one whose journal is damaged (``torn``), and files.
+WITH_A_SEARCH = {
+    "search mlp --name first": ("'first' exists", "raynas resume first"),
+    "stop first": ("'first' is not running", "raynas status first"),
+    "show first 99": ("no trial 99", "0 to 0"),
+    "describe first --trial 99": ("no trial 99", "0 to 0"),
+    "export first --trial 99 --output model": ("no trial 99", "0 to 0"),
+    "export first --trial 0 --output model": ("trial 0", "kept"),
+    "export first --output here.py": ("here.py", "folder"),
+    "export first --output full": ("not empty", "--force"),
+    "trials first --csv no/x.csv": ("no/x.csv", "another file"),
+    "trials first --csv empty": ("empty", "another file"),
+    "trials first --parquet no/x.parquet": ("no/x.parquet", "another file"),
+    "delete first": ("'first'", "--yes"),
+    "sync first --tracking-uri bogus://x": ("'bogus://x'",),
+    "simulate --from-search first --strategy random --metric nope": ("'nope'", "val_accuracy"),
+    "status torn": ("torn/journal.jsonl", "line 1", "from a copy"),
+    "resume torn": ("torn/journal.jsonl", "line 1", "from a copy"),
+    "best torn": ("torn/journal.jsonl", "line 1", "from a copy"),
+    "delete torn": ("torn/journal.jsonl", "line 1", "from a copy"),
 }
 
 FILES = {
@@ -76,6 +183,14 @@ misfit = Space(
     "zero.yaml": "space: resnet\ntrials: 0\n",
     "word.yaml": "space: resnet\ntrials: ten\n",
     "spaceless.yaml": "trials: 5\n",
+    "nothing.yaml": "",
+    "spaces.py": "def raises(task):\n    raise ValueError('boom\\nand more')\n\ndef of_two(one, other):\n    pass\n",
+    "strategies.py": "number = 3\n",
+    "ok.csv": "a,b,acc\n1,2,0.5\n2,2,0.6\n1,3,0.7\n",
+    "heads.csv": "a,b,acc\n",
+    "torn.parquet": "PAR1 and no more",
+    "full/file": "",
+    "empty/": "",
 }
 
 
@@ -83,10 +198,60 @@ misfit = Space(
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the mistakes name, to work in."""
     for name, text in FILES.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        path = tmp_path / name
+        (path if name.endswith("/") else path.parent).mkdir(exist_ok=True)
+        if not name.endswith("/"):
+            path.write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAYNAS_HOME", str(tmp_path / "runs"))
     return tmp_path
+
+
+@pytest.fixture
+def searches(folder: Path) -> Path:
+    """A home with a search of one trial, and one whose journal is damaged in the middle."""
+    runs = folder / "runs"
+    for name in ("first", "torn"):
+        (runs / name).mkdir(parents=True)
+    (runs / "torn" / "journal.jsonl").write_text("no journal\nat all\n", encoding="utf-8")
+    space = find("raynas.spaces", "mlp")(find("raynas.tasks", "digits")())
+    default = space.default()
+    spec = {"space": "mlp", "task": "digits", "strategy": "random", "scheduler": "none", "seed": 0, "epochs": 1}
+    spec |= {"name": "first", "trials": 1, "time": None, "workers": None, "metric": "val_accuracy", "mode": "max"}
+    with Writer(runs / "first" / "journal.jsonl") as journal:
+        journal.write(
+            "search_started",
+            name="first",
+            search_id="0" * 32,
+            spec=spec,
+            seed=0,
+            space={"reference": "mlp", "fingerprint": space.fingerprint, "description": space.description()},
+            task={"reference": "digits"},
+            objective={"metric": "val_accuracy", "mode": "max"},
+            versions={},
+            machine={},
+        )
+        limits = {"trials": 1, "seconds": None}
+        journal.write(
+            "session_started", session=0, pid=1, host="here", limits=limits, workers=1, changes={}, versions={}
+        )
+        journal.write(
+            "trial_proposed",
+            trial=0,
+            architecture=default.to_json(),
+            trial_id=space.trial_id(default),
+            network_id=space.network_id(default),
+            name="default",
+            strategy="default",
+            origin={},
+            session=0,
+        )
+        journal.write("trial_started", trial=0, attempt=0, session=0)
+        measured = {"step": 1, "metrics": {"val_accuracy": 0.5}, "seconds": 1.0, "rung": 1}
+        journal.write("measured", trial=0, attempt=0, **measured, decision="stop", stop_reason="budget")
+        journal.write("trial_ended", trial=0, state="completed", reason="budget", error=None, steps=1, seconds=1.0)
+        journal.write("session_ended", session=0, reason="trials", message="")
+    return runs
 
 
 def line_of(output: str) -> str:
@@ -100,10 +265,44 @@ def line_of(output: str) -> str:
 @pytest.mark.parametrize("typed", MISTAKES)
 def test_a_mistake_is_one_line(typed: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert call(typed.split()) == 2
-    line = line_of(capfd.readouterr().err)
+    output = capfd.readouterr()
+    line = line_of(output.err)
     for words in MISTAKES[typed]:
         assert words in line
+    assert not output.out
     assert not (folder / "runs").exists(), "a mistake leaves nothing behind"
+
+
+@pytest.mark.parametrize("typed", WITH_A_SEARCH)
+def test_a_mistake_with_a_search_leaves_it_as_it_was(
+    typed: str, searches: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    journals = {path: path.read_bytes() for path in searches.glob("*/journal.jsonl")}
+    assert call(typed.split()) == 2
+    output = capfd.readouterr()
+    line = line_of(output.err)
+    for words in WITH_A_SEARCH[typed]:
+        assert words in line
+    assert not output.out
+    assert {path: path.read_bytes() for path in searches.glob("*/journal.jsonl")} == journals
+
+
+@pytest.mark.parametrize("typed", ["resume first --trials 2", "delete first --yes", "search mlp --name first"])
+def test_a_second_process(typed: str, searches: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with FolderLock(SearchFolder(searches, "first")):
+        assert call(typed.split()) == 2
+        assert "'first'" in line_of(capfd.readouterr().err)
+        assert call(["status", "first"]) == 0
+        assert "first is running" in capfd.readouterr().out
+
+
+def test_a_damaged_search_does_not_hide_the_others(searches: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(["list", "--json"]) == 0
+    output = capfd.readouterr()
+    assert [entry["name"] for entry in json.loads(output.out)] == ["first"]
+    assert output.err.startswith("search 'torn' is left out: journal ")
+    assert len(output.err.splitlines()) == 1
 
 
 def test_a_home_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
