@@ -88,7 +88,7 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
     if spec["trials"] is None and spec["time"] is None:
         spec["trials"], spec["time"] = DEFAULT_TRIALS, DEFAULT_SECONDS
-    strategy = find("raynas.strategies", spec["strategy"])
+    strategy = _kept_or_found("raynas.strategies", spec["strategy"], None, "propose")
     spec["strategy_options"] = {**strategy.options(spec["trials"]), **spec["strategy_options"]}
     rule = make_rule(spec)
     if len(rule.levels) > 1 or spec["grace_period"] is not None:
@@ -106,16 +106,25 @@ def _free_name(space: str, home: Path) -> str:
     return f"{stem}-{number}"
 
 
-def _kept_or_found(group: str, reference: str, folder: SearchFolder | None) -> Any:
-    """What a reference names; a person's own file is copied into a search's folder, and loaded from there."""
+def _kept_or_found(group: str, reference: str, folder: SearchFolder | None, needs: str) -> Any:
+    """The class that a reference names; a person's own file is copied into a search's folder, and loaded from there.
+
+    Raises:
+        SpecError: it is no class with the method ``needs``.
+    """
     if folder is None or not is_file(reference):
-        return find(group, reference)
-    return keep_copy(Source(group, reference), folder.source).get()
+        found = find(group, reference)
+    else:
+        found = keep_copy(Source(group, reference), folder.source).get()
+    if not isinstance(found, type) or not hasattr(found, needs):
+        what = group.removeprefix("raynas.").replace("strategies", "strategy").removesuffix("s")
+        raise SpecError(f"{what} {reference!r} is no {what}: a class with a method {needs!r} is needed (docs/own)")
+    return found
 
 
 def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | None = None) -> Any:
     """The strategy, with the options resolved at the search's start (``folder``: the begun search's)."""
-    strategy = _kept_or_found("raynas.strategies", spec["strategy"], folder)
+    strategy = _kept_or_found("raynas.strategies", spec["strategy"], folder, "propose")
     try:
         return strategy(
             space,
@@ -131,7 +140,7 @@ def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | Non
 
 def make_rule(spec: dict[str, Any], folder: SearchFolder | None = None) -> Any:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
-    scheduler = _kept_or_found("raynas.schedulers", spec["scheduler"], folder)
+    scheduler = _kept_or_found("raynas.schedulers", spec["scheduler"], folder, "record")
     return scheduler(
         spec["epochs"],
         mode=spec["mode"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.engine.folder import SearchFolder, is_locked
 from raynas.engine.trial_log import log_path, tail
+from raynas.errors import JournalError
 from raynas.journal import History, TrialRecord, read
 from raynas.tasks.objective import Objective
 
@@ -57,7 +58,10 @@ class SearchResult:
         self.tracking_message = tracking_message
         self.folder: Path = folder.path
         self._folder = folder
-        assert history.search is not None
+        if history.search is None:
+            raise JournalError(
+                f"journal {folder.journal} does not begin with a search; restore it, or remove {folder.path}"
+            )
         self.begun = history.search
         self.spec = current_spec(history)
         assert history.objective is not None

@@ -83,12 +83,26 @@ def make_task(source: Source, arguments: Mapping[str, Any] = MappingProxyType({}
     if not inspect.isclass(task) and not inspect.isfunction(task):
         if arguments:
             raise TaskError(f"task {named!r} is made already; it takes no {', '.join(arguments)}")
-        return task
+        return _checked(task, named)
     try:
         inspect.signature(task).bind(**arguments)
     except TypeError as error:
         raise TaskError(f"task {named!r} cannot be made with {', '.join(arguments) or 'no data'}: {error}") from None
-    return task(**arguments)
+    try:
+        task = task(**arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        raise TaskError(f"task {named!r} could not be made: {type(error).__name__}: {error}") from error
+    return _checked(task, named)
+
+
+def _checked(task: Any, named: str) -> Any:
+    if not hasattr(task, "input_shape") or not hasattr(task, "num_classes"):
+        raise TaskError(
+            f"task {named!r} is a {type(task).__name__}; a raynas.tasks.task.Task is needed (docs/own/task.py)"
+        )
+    return task
 
 
 def make_space(source: Source, task: Any) -> Space:

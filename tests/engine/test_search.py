@@ -12,7 +12,7 @@ from torch import nn
 import raynas
 from raynas.engine import api
 from raynas.engine.folder import FolderLock, SearchFolder
-from raynas.errors import SearchFolderError, SpaceError, SpecError, UserError
+from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
 from raynas.evaluators.synthetic import Synthetic
 from raynas.journal import read
 from raynas.space import Choice, Space, op
@@ -185,6 +185,27 @@ def test_a_plan_measures_and_writes_nothing(tmp_path: Path) -> None:
     assert plan.steps_per_trial == pytest.approx(1 + 2 / 3 + 6 / 9)
     assert plan.seconds == pytest.approx(9 * plan.steps_per_trial * plan.step_seconds)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_holds_something_else_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "other.py"
+    path.write_text("number = 3\n\n\nclass Foo:\n    pass\n\n\ndef broken():\n    raise ValueError('no data')\n")
+    for settings, message in (
+        ({"strategy": f"{path}:Foo"}, "is no strategy: a class with a method 'propose' is needed"),
+        ({"scheduler": f"{path}:Foo"}, "is no scheduler: a class with a method 'record' is needed"),
+        ({"task": f"{path}:number"}, "is a int; a raynas.tasks.task.Task is needed"),
+        ({"task": f"{path}:broken"}, "could not be made: ValueError: no data"),
+    ):
+        with pytest.raises(UserError) as raised:
+            quick(tmp_path, **settings)
+        assert message in str(raised.value)
+
+
+def test_a_journal_without_a_beginning_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "journal.jsonl").write_bytes(b'{"v":1,"seq"\n')
+    with pytest.raises(JournalError, match="does not begin with a search"):
+        raynas.load("s", tmp_path)
 
 
 def test_not_a_space_and_a_space_without_holes(tmp_path: Path) -> None:
