@@ -17,6 +17,7 @@ FLOORS = {
     "errors": 0,
     "durations": 0,
     "registry": 0,
+    "locks": 0,
     "space": 1,
     "blocks": 1,
     "tasks": 2,

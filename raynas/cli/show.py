@@ -8,7 +8,6 @@ import typer
 
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
-from raynas.errors import SearchFolderError
 
 if TYPE_CHECKING:
     from raynas.engine.result import SearchResult
@@ -33,13 +32,10 @@ def show(
     """
     from raynas.cli import documents
     from raynas.engine import api
+    from raynas.engine.kept import chosen_trial
 
     result = api.load(name)
-    record = result.history.trials.get(trial)
-    if record is None:
-        there = len(result.history.trials)
-        known = f"its trials are 0 to {there - 1}" if there else "it has none yet"
-        raise SearchFolderError(f"search {name!r} has no trial {trial}; {known} (raynas status {name})")
+    record = chosen_trial(result, trial)
     if json:
         print(documents.dumps(documents.trial(result, record, log)))
     else:

@@ -157,9 +157,8 @@ def resume(
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
-        make_searcher(spec, parts.space, folder)
         preflight(parts, spec)
-        return run(folder, spec, parts, progress, changes=changes)
+        return run(folder, spec, parts, progress, history=result.history, changes=changes)
 
 
 def stop(name: str, home: str | os.PathLike[str] | None = None) -> SearchResult:

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from raynas.errors import SearchFolderError
+from raynas.locks import is_held
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -56,6 +57,10 @@ class SearchFolder:
         self.stop = self.path / "stop"
         self.ray = self.path / "ray"
         self.lock = self.path / "lock"
+
+    def worker_note(self, number: int) -> Path:
+        """Says which process has trial ``number`` in hand."""
+        return self.trial_folder(number) / "worker.json"
 
     def trial_folder(self, number: int) -> Path:
         """Where trial ``number``'s checkpoints lie."""
@@ -166,16 +171,5 @@ def _try_lock(file: int) -> bool:
 
 
 def is_locked(folder: SearchFolder) -> bool:
-    """Whether some process runs this search now (asked without disturbing it)."""
-    try:
-        file = os.open(folder.lock, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(file)
+    """Whether some process runs this search now."""
+    return is_held(folder.lock)

@@ -24,7 +24,7 @@ from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
-from raynas.journal import History
+from raynas.journal import History, Writer
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
@@ -36,8 +36,6 @@ _CATCH_UP_SECONDS, _CATCH_UP_HURRIED_SECONDS = 20.0, 2.0
 
 def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Progress | None) -> SearchResult:
     """Writes the first fact of a new search, and runs its first session."""
-    from raynas.journal import Writer
-
     folder.require_free()  # another process may have been faster
     kept = replace(
         parts,
@@ -66,26 +64,36 @@ def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Pr
         )
     finally:
         writer.close()
+    history = History.from_events([event])
     if progress is not None:
         progress(event)
     try:
-        return run(folder, spec, kept, progress, changes={})
+        return run(folder, spec, kept, progress, history=history, changes={})
     except UserError:
-        if not SearchResult(folder).history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
+        if not history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
             folder.remove()
         raise
 
 
 def run(
-    folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Progress | None, *, changes: dict[str, Any]
+    folder: SearchFolder,
+    spec: dict[str, Any],
+    parts: Parts,
+    progress: Progress | None,
+    *,
+    history: History,
+    changes: dict[str, Any],
 ) -> SearchResult:
-    """One session, from its start to its end, under the folder's lock."""
+    """One session, from its start to its end, under the folder's lock.
+
+    Args:
+        history: of the journal as it stands; it grows with the session.
+        changes: fields of the spec that this session changes.
+    """
     from raynas.engine.interrupt import interruptible
     from raynas.engine.supervisor import supervise
     from raynas.engine.trainable import WorkerSetup
-    from raynas.journal import Writer, read
 
-    history = History.from_events(read(folder.journal))
     writer = Writer(folder.journal)
     folder.stop.unlink(missing_ok=True)
     session = Session(
@@ -98,7 +106,6 @@ def run(
         strategy=spec["strategy"],
         history=history,
         writer=writer,
-        max_steps=spec["epochs"],
         trials=spec["trials"],
         keep_best=spec["keep_best"],
         cost=_cost_of(parts),
@@ -132,9 +139,7 @@ def run(
                 task=parts.task_source,
                 task_arguments=task_arguments(spec),
                 evaluator=parts.given_evaluator,
-                checkpoints=folder.checkpoints,
-                logs=folder.logs,
-                stop_flag=folder.stop,
+                folder=folder,
                 seed=spec["seed"],
                 max_steps=spec["epochs"],
                 threads=max(1, int(slots.cpus)),
@@ -171,7 +176,7 @@ def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:
     return cluster(spec["workers"], spec["address"], **{key: spec[key] for key in wanted})
 
 
-def _supervise_to_the_end(session: Any, run: Callable[[], None]) -> None:
+def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
     """Runs the trials, and writes the session's end whatever that is."""
     try:
         run()

@@ -41,7 +41,6 @@ class Session:
 
     Args:
         number: 0 for the first session of the search.
-        max_steps: a trial's full budget.
         trials: the limit on trials of the whole search (None: no limit).
         keep_best: of so many ended trials the last checkpoint, with the weights, is kept.
         cost: what is known of an architecture before it is trained (``params``, ``flops``).
@@ -60,7 +59,6 @@ class Session:
         strategy: str,
         history: History,
         writer: Writer,
-        max_steps: int,
         trials: int | None,
         keep_best: int,
         cost: Callable[[Architecture], Mapping[str, int]],
@@ -75,7 +73,6 @@ class Session:
         self.strategy = strategy
         self.history = history
         self.writer = writer
-        self.max_steps = max_steps
         self.trials = trials
         self.keep_best = keep_best
         self._kept: list[int] = []
@@ -116,10 +113,11 @@ class Session:
                 decision = Decision(known.decision, known.stop_reason, known.rung)  # type: ignore[arg-type]
                 self.rule.replay(trial.number, known.step, self._value(known.metrics), decision)
             if trial.terminal:
-                if not trial.end_written:
+                if trial.end_written:
+                    self._tidy(trial)
+                else:
                     assert trial.reason is not None
                     self._write_end(trial, trial.reason)
-                self._tidy(trial)
         self.searcher.update(self.history)
         self.queue_unfinished()
 

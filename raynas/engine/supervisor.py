@@ -41,7 +41,7 @@ def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
         except Exception as error:
             if session.fatal is not None:
                 raise session.fatal from error
-            if is_disk_full(error):
+            if _is_disk_full(error):
                 session.disk_full("no space left on the device")
                 return
             fruitless = fruitless + 1 if session.facts == facts else 0
@@ -109,14 +109,14 @@ def _attribute(session: Session, error: Exception) -> None:
         )
 
 
-def is_disk_full(error: BaseException) -> bool:
+def _is_disk_full(error: BaseException) -> bool:
     """Whether Ray ended since the file system has no room (it tells some of its errors as text only)."""
     return "no space left" in _chain_text(error).lower()
 
 
 def _worker_pid(session: Session, number: int) -> int | None:
     try:
-        return int(json.loads((session.folder.trial_folder(number) / "worker.json").read_text())["pid"])
+        return int(json.loads(session.folder.worker_note(number).read_text())["pid"])
     except (OSError, ValueError, KeyError):
         return None
 

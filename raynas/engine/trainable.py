@@ -23,6 +23,7 @@ from typing import Any
 
 from ray import tune
 
+from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import is_out_of_memory, limit_growth
 from raynas.engine.sources import Source, make_space, make_task
 from raynas.engine.trial_log import captured
@@ -43,9 +44,7 @@ class WorkerSetup:
     """What a worker needs to know of the search, the same for all its trials.
 
     Attributes:
-        checkpoints: the folder of all trials' checkpoints, shared by all machines.
-        logs: the folder of what each trial printed.
-        stop_flag: a file that is there while trials are asked to checkpoint and end.
+        folder: the search's, shared by all machines.
         max_steps: a trial's full budget.
         memory_bytes: what a trial may take (None: no limit).
         step_timeout: seconds that a step may take (None: no limit).
@@ -56,9 +55,7 @@ class WorkerSetup:
     task: Source
     task_arguments: dict[str, Any]
     evaluator: Evaluator | None
-    checkpoints: Path
-    logs: Path
-    stop_flag: Path
+    folder: SearchFolder
     seed: int
     max_steps: int
     threads: int = 1
@@ -134,7 +131,7 @@ class TrialRunner(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         """Takes the next trial in hand. Its first step begins it: until then another may get it."""
         number = int(config["trial"])
-        self._trial = _Trial(number, self.worker.checkpoints / f"{number:06d}")
+        self._trial = _Trial(number, self.worker.folder.trial_folder(number))
         self._config = config
         self._started = False
 
@@ -143,7 +140,7 @@ class TrialRunner(tune.Trainable):
         try:
             self._trial.folder.mkdir(parents=True, exist_ok=True)
             note = json.dumps({"pid": os.getpid(), "host": os.uname().nodename})
-            (self._trial.folder / "worker.json").write_text(note)
+            self.worker.folder.worker_note(self._trial.number).write_text(note)
         except OSError:
             pass  # the checkpoint will say so, as a failure of the trial
 
@@ -174,12 +171,12 @@ class TrialRunner(tune.Trainable):
         self._watchdog.check()
         now = time.monotonic()
         if now - self._polled >= _POLL_SECONDS:
-            self._polled, self._stop = now, self.worker.stop_flag.exists()
+            self._polled, self._stop = now, self.worker.folder.stop.exists()
         return self._stop
 
     def step(self) -> dict[str, Any]:
         try:
-            with captured(self.worker.logs, self._trial.number):
+            with captured(self.worker.folder.logs, self._trial.number):
                 report = self._report()
         except _StorageError as error:
             if error.full:

@@ -16,22 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raynas.errors import UserError
+from raynas.locks import is_held
 
 
 def search_is_running(folder: Path) -> bool:
-    """Whether some process runs the search (holds ``lock``, see raynas.engine.folder), asked without disturbing it."""
-    try:
-        file = os.open(folder / "lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(file)
+    """Whether some process runs the search (holds ``lock``, see raynas.engine.folder)."""
+    return is_held(folder / "lock")
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ def kill_a_worker(folder: SearchFolder, rng: random.Random) -> bool:
     rng.shuffle(running)
     for number in running:
         try:
-            note = json.loads((folder.trial_folder(number) / "worker.json").read_text())
+            note = json.loads(folder.worker_note(number).read_text())
             os.kill(int(note["pid"]), signal.SIGKILL)
         except (OSError, ValueError):
             continue

@@ -39,7 +39,7 @@ def real_session(tmp_path: Path, table: Table, space: TableSpace, searcher: Any,
     with_writer = Writer(folder.journal)
     session = Session(
         folder, number=0, space=space, searcher=searcher, rule=rule, objective=Objective("value"), strategy="s",
-        history=History(Objective("value")), writer=with_writer, max_steps=9, trials=TRIALS,
+        history=History(Objective("value")), writer=with_writer, trials=TRIALS,
         keep_best=1, cost=lambda architecture: {},
     )  # fmt: skip
     while (trial := session.next_trial()) is not None:
