@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpecError
 from raynas.journal.history import History
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.predictor import PredictorSearcher
 from raynas.searchers.random import RandomSearcher
-from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Space
-from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 
 class AutoSearcher(ArchitectureSearcher):
@@ -32,7 +34,7 @@ class AutoSearcher(ArchitectureSearcher):
         space: where to search.
         budget: how many trials the search is expected to have (None: not known).
         crowded: from so many trials under way, evolution takes part.
-        **others: as in ``ArchitectureSearcher``.
+        **common: as in ``ArchitectureSearcher``.
 
     Raises:
         SpecError: a number that makes no sense.
@@ -47,24 +49,21 @@ class AutoSearcher(ArchitectureSearcher):
         self,
         space: Space,
         *,
-        seed: int = 0,
-        max_concurrent: int | None = None,
-        objective: Objective | None = None,
-        trials: int | None = None,
         budget: int | None = None,
         crowded: int | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
-        usual = self.options(trials)
+        super().__init__(space, **common)
+        usual = self.options(self.trials)
         self.budget = usual["budget"] if budget is None else budget
         self.crowded = usual["crowded"] if crowded is None else crowded
         if self.budget is not None and self.budget < 1:
             raise SpecError(f"a budget of {self.budget} trials; give 1 or more")
         if self.crowded < 2:
             raise SpecError(f"crowded={self.crowded} trials at a time are no crowd; give 2 or more")
-        self.predictor = PredictorSearcher(space, seed=seed)
-        self.evolution = EvolutionSearcher(space, seed=seed, trials=self.budget)
-        self.random = RandomSearcher(space, seed=seed)
+        self.predictor = PredictorSearcher(space, seed=self.seed)
+        self.evolution = EvolutionSearcher(space, seed=self.seed, trials=self.budget)
+        self.random = RandomSearcher(space, seed=self.seed)
 
     @classmethod
     def options(cls, trials: int | None) -> dict[str, Any]:

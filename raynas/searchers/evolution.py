@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import LOWEST, History, TrialRecord
-from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
-from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 #: After so many children that were all seen before, one more hole changes in each (a crowded neighbourhood).
 _CROWDED = 10
@@ -37,7 +39,7 @@ class EvolutionSearcher(ArchitectureSearcher):
         population: P in the paper, which has 100 for 20,000 trials (default for a budget of trials: see ``options``).
         sample: S in the paper, which has 25 of 100.
         crossover: probability of a child of two.
-        **others: as in ``ArchitectureSearcher``.
+        **common: as in ``ArchitectureSearcher``.
 
     Raises:
         SpecError: a size or probability that makes no sense.
@@ -47,16 +49,13 @@ class EvolutionSearcher(ArchitectureSearcher):
         self,
         space: Space,
         *,
-        seed: int = 0,
-        max_concurrent: int | None = None,
-        objective: Objective | None = None,
-        trials: int | None = None,
         population: int | None = None,
         sample: int | None = None,
         crossover: float | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
-        usual = self.options(trials)
+        super().__init__(space, **common)
+        usual = self.options(self.trials)
         self.population = usual["population"] if population is None else population
         self.sample = min(usual["sample"], self.population) if sample is None else sample
         self.crossover = usual["crossover"] if crossover is None else crossover

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas.journal.history import LOWEST, History
-from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
-from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 
 class LocalSearcher(ArchitectureSearcher):
@@ -27,7 +29,7 @@ class LocalSearcher(ArchitectureSearcher):
 
     Args:
         space: where to search.
-        **others: as in ``ArchitectureSearcher``.
+        **common: as in ``ArchitectureSearcher``.
 
     Example:
         >>> searcher = LocalSearcher(space, seed=1)
@@ -38,13 +40,9 @@ class LocalSearcher(ArchitectureSearcher):
     def __init__(
         self,
         space: Space,
-        *,
-        seed: int = 0,
-        max_concurrent: int | None = None,
-        objective: Objective | None = None,
-        trials: int | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
+        super().__init__(space, **common)
         self._climbs = _Climbs()
         self._surrounded: set[str] = set()  # a cache: ids of architectures whose neighbours were all proposed
 

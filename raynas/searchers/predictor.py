@@ -12,7 +12,7 @@ import math
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,9 +22,11 @@ from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
 from raynas.searchers.ranking import Ranking
 from raynas.searchers.relevance import log_prior, relevance
-from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
-from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 #: Kinds of distance that each kernel averages over: for spaces with and without structure, before there are weights...
 _PLAIN: dict[bool, tuple[tuple[str, ...], ...]] = {
@@ -55,7 +57,7 @@ class PredictorSearcher(ArchitectureSearcher):
         startup: random trials first.
         kappa: how many standard deviations of doubt are credited to a candidate.
         fitted: how many trials are fitted at most.
-        **others: as in ``ArchitectureSearcher``.
+        **common: as in ``ArchitectureSearcher``.
 
     Raises:
         SpecError: a number that makes no sense.
@@ -72,16 +74,13 @@ class PredictorSearcher(ArchitectureSearcher):
         self,
         space: Space,
         *,
-        seed: int = 0,
-        max_concurrent: int | None = None,
-        objective: Objective | None = None,
-        trials: int | None = None,
         startup: int | None = None,
         kappa: float | None = None,
         fitted: int | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
-        usual = self.options(trials)
+        super().__init__(space, **common)
+        usual = self.options(self.trials)
         self.startup = usual["startup"] if startup is None else startup
         self.kappa = usual["kappa"] if kappa is None else kappa
         self.fitted = usual["fitted"] if fitted is None else fitted

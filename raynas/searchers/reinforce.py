@@ -14,17 +14,19 @@ import math
 import random
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpecError
 from raynas.journal.history import LOWEST, History
 from raynas.searchers.ranking import blameless
-from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Choice, Float, Int, Space, fill
 from raynas.space.nodes import Hole
 from raynas.space.operators import MANY
 from raynas.space.values import exact
-from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 #: A Float and a large Int are drawn from one of so many parts of their range.
 _PARTS = 8
@@ -42,7 +44,7 @@ class ReinforceSearcher(ArchitectureSearcher):
         rate: learning rate.
         entropy: weight of the policy's entropy, which keeps it from settling too early.
         decay: how much of the baseline a new reward leaves.
-        **others: as in ``ArchitectureSearcher``.
+        **common: as in ``ArchitectureSearcher``.
 
     Raises:
         SpecError: a number that makes no sense.
@@ -57,16 +59,13 @@ class ReinforceSearcher(ArchitectureSearcher):
         self,
         space: Space,
         *,
-        seed: int = 0,
-        max_concurrent: int | None = None,
-        objective: Objective | None = None,
-        trials: int | None = None,
         rate: float | None = None,
         entropy: float | None = None,
         decay: float | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
-        usual = self.options(trials)
+        super().__init__(space, **common)
+        usual = self.options(self.trials)
         self.rate = usual["rate"] if rate is None else rate
         self.entropy = usual["entropy"] if entropy is None else entropy
         self.decay = usual["decay"] if decay is None else decay

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ray.tune.search import Searcher
 
@@ -45,6 +45,15 @@ class Proposal:
 
 #: One attempt at an architecture, with its origin.
 Draw = Callable[[random.Random], tuple[Architecture, Mapping[str, Any]]]
+
+
+class Common(TypedDict, total=False):
+    """The keywords that every strategy takes and hands on: those of ``ArchitectureSearcher``, which explains them."""
+
+    seed: int
+    max_concurrent: int | None
+    objective: Objective | None
+    trials: int | None
 
 
 class ArchitectureSearcher(Searcher, ABC):

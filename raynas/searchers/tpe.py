@@ -15,18 +15,20 @@ import logging
 import random
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
 from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import History
-from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.searchers.window import Memory, distribution
 from raynas.space import Architecture, Choice, Int, Space
 from raynas.space.fill import fill
 from raynas.space.nodes import Hole
-from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 #: How often TPE is asked for something new before the best trial is mutated, and after how many mutants that were all
 #: seen before one more hole changes in each (a crowded neighbourhood).
@@ -44,7 +46,7 @@ class TPESearcher(ArchitectureSearcher):
         space: where to search.
         startup: random trials first (Optuna's own default).
         window: how many ended trials TPE looks at, and at most as many that are under way.
-        **others: as in ``ArchitectureSearcher``.
+        **common: as in ``ArchitectureSearcher``.
 
     Raises:
         SpecError: a number that makes no sense.
@@ -59,15 +61,12 @@ class TPESearcher(ArchitectureSearcher):
         self,
         space: Space,
         *,
-        seed: int = 0,
-        max_concurrent: int | None = None,
-        objective: Objective | None = None,
-        trials: int | None = None,
         startup: int | None = None,
         window: int | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(space, seed=seed, max_concurrent=max_concurrent, objective=objective, trials=trials)
-        usual = self.options(trials)
+        super().__init__(space, **common)
+        usual = self.options(self.trials)
         self.startup = usual["startup"] if startup is None else startup
         self.window = usual["window"] if window is None else window
         if self.startup < 1:

@@ -44,26 +44,31 @@ def tiny():
     return Tiny
 
 
-@pytest.mark.parametrize("strategy", [RandomSearcher, EvolutionSearcher])
-def test_a_plain_tuner(strategy, ray_session, tmp_path):
+def tuned(searcher, trials, folder):
+    """What a plain Tuner makes of a searcher and ASHA."""
     from raynas.schedulers.scheduler import RungScheduler
 
-    sizes = {"population": 4, "sample": 2} if strategy is EvolutionSearcher else {}
-    searcher = strategy(options_space(), seed=1, objective=OBJECTIVE, max_concurrent=2, **sizes)
-    results = tune.Tuner(
+    return tune.Tuner(
         tiny(),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=RungScheduler(Rungs(9, grace_period=1, reduction_factor=3), OBJECTIVE),
-            num_samples=12,
+            num_samples=trials,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            storage_path=str(tmp_path),
+            storage_path=str(folder),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     ).fit()
+
+
+@pytest.mark.parametrize("strategy", [RandomSearcher, EvolutionSearcher])
+def test_a_plain_tuner(strategy, ray_session, tmp_path):
+    sizes = {"population": 4, "sample": 2} if strategy is EvolutionSearcher else {}
+    searcher = strategy(options_space(), seed=1, objective=OBJECTIVE, max_concurrent=2, **sizes)
+    results = tuned(searcher, 12, tmp_path)
     assert not results.errors
     assert sorted(result.config["trial"] for result in results) == list(range(12))
     assert len({result.config["architecture"] for result in results}) == 12

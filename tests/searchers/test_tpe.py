@@ -369,26 +369,11 @@ def test_hooks_feed_a_history_that_survives_saving(tmp_path):
 
 
 def test_a_plain_tuner(ray_session, tmp_path):
-    from raynas.schedulers.scheduler import RungScheduler
-
-    tune = pytest.importorskip("ray.tune")
-    from test_plain_tuner import tiny
+    pytest.importorskip("ray.tune")
+    from test_plain_tuner import tuned
 
     searcher = TPESearcher(options_space(), seed=1, objective=OBJECTIVE, max_concurrent=2, startup=5)
-    results = tune.Tuner(
-        tiny(),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=RungScheduler(Rungs(9, grace_period=1, reduction_factor=3), OBJECTIVE),
-            num_samples=20,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(tmp_path),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    ).fit()
+    results = tuned(searcher, 20, tmp_path)
     assert not results.errors
     assert len({result.config["architecture"] for result in results}) == 20
     history = searcher._plain.history
