@@ -8,6 +8,7 @@
 #   make bench-tpe       what a proposal of TPE costs as a search grows
 #   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-agreement whether the ranking at a rung is the ranking at the end   (hours; ARGS="--images 2000" …)
+#   make bench-share     what share of the cores' time a search spends in training  (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-search    strategies on tables of measured networks, in virtual time  (RAYNAS_DATA; ARGS="curves" …)
 #
 # PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
@@ -16,7 +17,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-search clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-search clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -57,6 +58,9 @@ bench-training: env
 
 bench-agreement: env
 	$(BIN)/python -m tests.bench.agreement $(ARGS)
+
+bench-share: env
+	$(BIN)/python -m tests.bench.share $(ARGS)
 
 bench-search: env
 	$(BIN)/python -m tests.bench.search $(ARGS)

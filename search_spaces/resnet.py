@@ -24,7 +24,7 @@ def resnet(task: Task) -> Space:
     stages = 1
     while stages < MAX_STAGES and size // stem_stride // 2**stages >= SMALLEST:
         stages += 1
-    width = 16 if size < 32 else 32
+    width = 16 if stem_stride == 1 else 32
 
     act = Choice("relu", "silu", "gelu", "hardswish", name="activation")
     parts: dict[str, Any] = {

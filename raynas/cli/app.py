@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from raynas import __version__
-from raynas.cli import export, mlflow, read, run, show, simulate, spaces, trials
+from raynas.cli import evaluate, export, mlflow, read, run, show, simulate, spaces, trials
 from raynas.errors import UserError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("best")(read.best)
 app.command("trials")(trials.trials)
 app.command("show")(show.show)
 app.command("export")(export.export)
+app.command("evaluate")(evaluate.evaluate)
 app.command("delete")(trials.delete)
 app.command("spaces")(spaces.spaces)
 app.command("describe")(spaces.describe)

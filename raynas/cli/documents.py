@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from raynas.engine.api import SearchResult
     from raynas.engine.plan import Plan
+    from raynas.evaluators.evaluate import Evaluated
     from raynas.journal import TrialRecord
     from raynas.space import Architecture, Space
 
@@ -66,6 +67,19 @@ def trial(result: SearchResult, record: TrialRecord, log: int) -> dict[str, Any]
             for measured in record.measurements
         ],
         "log": result.log_tail(record.number, log),
+    }
+
+
+def evaluated(result: SearchResult, data: str, found: list[tuple[TrialRecord, Evaluated]]) -> dict[str, Any]:
+    """``raynas evaluate --json``."""
+    from raynas.engine.result import trial_summary
+
+    return {
+        "name": result.name,
+        "data": data,
+        "trials": [
+            {**trial_summary(record, result.objective), "evaluated": there.to_json()} for record, there in found
+        ],
     }
 
 

@@ -46,11 +46,12 @@ def export(
         document = {"folder": str(made.folder), "files": list(made.files), "about": about}
         print(documents.dumps(document))
         return
-    folder, steps = near(made.folder), about["weights"]["step"]
+    folder, weights = near(made.folder), about["weights"]
+    steps = f"{weights['step']} {weights['unit']}{'' if weights['step'] == 1 else 's'}"
     print(f"trial {about['trial']} of {name} ({about['name']}): {about['parameters']:,} parameters, in {folder}/")
     words = {
         "model.py": "the network and its blocks, in one file",
-        "model.safetensors": f"its weights after {steps} epoch{'' if steps == 1 else 's'} of training",
+        "model.safetensors": f"its weights after {steps} of training",
         "architecture.json": "what it is, where it is from, what was measured",
         "preprocessing.json": "how an image becomes its input",
     }

@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raynas.cli.pace import Pace
-from raynas.cli.progress import shown
+from raynas.cli.progress import remarks, shown
 from raynas.durations import format_duration
 from raynas.journal import History, TrialRecord
 
@@ -89,6 +89,8 @@ class LiveDisplay:
         """Takes one event of the journal (docs/journal.md)."""
         self._events.append(event)
         self._live.start()
+        for line in remarks(event):
+            self._live.console.print(line, markup=False, soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         self._take_in()
@@ -195,7 +197,7 @@ class LiveDisplay:
         table.add_column("trial", justify="right")
         table.add_column("state", no_wrap=True, overflow="ellipsis", min_width=13)
         table.add_column(metric, justify="right")
-        table.add_column("epochs", justify="right")
+        table.add_column(f"{history.step_name}s", justify="right")
         wide = width >= 80
         if wide:
             table.add_column("time", justify="right")

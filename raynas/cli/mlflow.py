@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from raynas.cli import complete
 from raynas.cli.options import whole
 from raynas.cli.read import Name
 
@@ -22,7 +23,12 @@ TrackingUri = Annotated[
 
 def ui(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The search whose trials to open (default: all searches).")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="The search whose trials to open (default: all searches).",
+            autocompletion=complete.searches,
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(parser=whole("--port", 1), metavar="N", help="On 127.0.0.1 (default: a free one).")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -111,12 +111,12 @@ class ProgressLines:
         elif event["event"] == "session_started":
             self._limit = event["limits"]["trials"]
             self._write(_opening(history, event))
-            if event.get("explanation"):
-                self._write(event["explanation"])
         elif event["event"] == "trial_ended":
             self._ended(history.trials[event["trial"]])
         elif event["event"] == "session_ended" and self._unsaid:
             self._write(f"{self._count()} {self._unsaid} more trials ended; {standing(history)}")
+        for line in remarks(event):
+            self._write(line)
 
     def _ended(self, trial: TrialRecord) -> None:
         best = self._best_number()
@@ -139,6 +139,15 @@ class ProgressLines:
         return next((record.number for record in self._history.best(1)), None)
 
 
+def remarks(event: Mapping[str, Any]) -> list[str]:
+    """What is worth a line of its own in an event: what the data are, and what the strategy is about to do."""
+    if event["event"] == "search_started":
+        summary = event.get("task", {}).get("summary")
+        return [f"data: {summary}"] if summary else []
+    explanation = event.get("explanation") if event["event"] == "session_started" else None
+    return [f"strategy: {explanation}"] if explanation else []
+
+
 def _opening(history: History, session: dict[str, Any]) -> str:
     limits, workers = session["limits"], session["workers"]
     budget = [f"{limits['trials']} trials"] if limits["trials"] else []
@@ -157,7 +166,8 @@ def outcome(trial: TrialRecord, history: History) -> str:
         message = " ".join(str((trial.error or {}).get("message", "")).split())[:100]
         return f"failed: {words}" + (f" ({message})" if message else "")
     verb = "stopped after" if trial.state == "stopped" else "completed"
-    return f"{verb} {trial.steps} epoch{'' if trial.steps == 1 else 's'}, {shown(history.value(trial))}"
+    steps = f"{trial.steps} {history.step_name}{'' if trial.steps == 1 else 's'}"
+    return f"{verb} {steps}, {shown(history.value(trial))}"
 
 
 def standing(history: History, news: bool = False) -> str:

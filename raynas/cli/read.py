@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from raynas.cli import complete
 from raynas.cli.options import whole
 from raynas.errors import UserError
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A search that 'raynas list' shows.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A search that 'raynas list' shows.", autocompletion=complete.searches)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md explains its keys.")]
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from raynas.cli import complete
 from raynas.cli.options import amount, length_of_time, whole
+from raynas.cli.read import Name
 from raynas.errors import SpecError
 
 if TYPE_CHECKING:
@@ -66,7 +68,11 @@ Events = Annotated[
 def search(
     space: Annotated[
         str | None,
-        typer.Argument(metavar="SPACE", help="A name that 'raynas spaces' lists, or path/to/file.py:name."),
+        typer.Argument(
+            metavar="SPACE",
+            help="A name that 'raynas spaces' lists, or path/to/file.py:name.",
+            autocompletion=complete.spaces,
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The same settings as a YAML file; flags override it.")
@@ -76,7 +82,11 @@ def search(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(metavar="TASK", help="What to be good at: a name, or path/to/file.py:name (default: digits)."),
+        typer.Option(
+            metavar="TASK",
+            help="What to be good at: a name, or path/to/file.py:name (default: digits).",
+            autocompletion=complete.tasks,
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -88,6 +98,7 @@ def search(
         str | None,
         typer.Option(
             metavar="STRATEGY",
+            autocompletion=complete.strategies,
             help="How to search: auto, predictor, tpe, evolution, local, reinforce, random, or path/to/file.py:name "
             "(default: auto, which picks and says why).",
         ),
@@ -105,7 +116,16 @@ def search(
         typer.Option(
             parser=whole("--epochs", 1),
             metavar="N",
-            help="A trial's full budget (default: the task's).",
+            help="A trial's full budget (default: the task's); with --trial-time: in how many steps (default: 9).",
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
+    trial_time: Annotated[
+        float | None,
+        typer.Option(
+            parser=length_of_time("--trial-time"),
+            metavar="DURATION",
+            help="A trial's full budget as time in training instead of epochs: small and large networks get the same.",
             rich_help_panel=BUDGET,
         ),
     ] = None,
@@ -113,6 +133,7 @@ def search(
         str | None,
         typer.Option(
             metavar="asha|none",
+            autocompletion=complete.schedulers,
             help="Stop weak trials early, or train every trial in full (default: asha).",
             rich_help_panel=STOPPING,
         ),
@@ -184,7 +205,7 @@ def search(
         typer.Option(
             parser=length_of_time("--trial-timeout"),
             metavar="DURATION",
-            help="Limit on one epoch of a trial; a trial that takes longer has failed.",
+            help="Limit on one step (epoch) of a trial; a trial that takes longer has failed.",
             rich_help_panel=BUDGET,
         ),
     ] = None,
@@ -262,6 +283,7 @@ def search(
         "trials": trials,
         "seconds": time,
         "epochs": epochs,
+        "trial_time": trial_time,
         "workers": workers,
         "max_concurrent": max_concurrent,
         "cpus_per_trial": cpus_per_trial,
@@ -295,7 +317,7 @@ def search(
 
 
 def resume(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A search that 'raynas list' shows.")],
+    name: Name,
     trials: Trials = None,
     time: Time = None,
     workers: Workers = None,
@@ -334,7 +356,11 @@ def resume(
     _finish(result, json)
 
 
-def stop(name: Annotated[str, typer.Argument(metavar="NAME", help="A search that is running.")]) -> None:
+def stop(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A search that is running.", autocompletion=complete.searches)
+    ],
+) -> None:
     """Stop a search that runs elsewhere, as Ctrl-C there would: its trials checkpoint first.
 
     Example:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from raynas.cli import complete
 from raynas.cli.options import whole
 from raynas.cli.read import Json
 
@@ -36,7 +37,9 @@ def describe(
     space: Annotated[
         str,
         typer.Argument(
-            metavar="SPACE", help="A name that 'raynas spaces' lists, or path/to/file.py:name; with --trial: a search."
+            metavar="SPACE",
+            help="A name that 'raynas spaces' lists, or path/to/file.py:name; with --trial: a search.",
+            autocompletion=complete.searches_and_spaces,
         ),
     ],
     task: Annotated[

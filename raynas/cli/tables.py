@@ -72,8 +72,8 @@ def print_outcome(result: SearchResult) -> None:
     console.print()
     _line(console, f"results: {near(result.folder)}")
     if result.best is not None:
-        _line(console, f"next:    raynas best {result.name} --json")
-        _line(console, f"         {_go_on(result)}")
+        for place, command in enumerate([*_take_home(result), f"raynas best {result.name} --json", _go_on(result)]):
+            _line(console, f"{'' if place else 'next:':<9}{command}")
         if result.spec.get("mlflow"):
             _line(console, f"         raynas ui {result.name}")
     else:
@@ -95,10 +95,11 @@ def print_plan(plan: Plan) -> None:
     for line in plan.sample_text.splitlines():
         _line(console, f"  {line}")
     console.print()
-    steps = f"{plan.steps_per_trial:.1f} of {spec['epochs']} epochs"
-    _line(
-        console, f"one epoch takes about {plan.step_seconds:.2f} s here; a trial has about {steps} before it is stopped"
-    )
+    step = "step" if spec["trial_time"] else "epoch"
+    takes = "of training takes" if spec["trial_time"] else "takes about"
+    steps = f"{plan.steps_per_trial:.1f} of {spec['epochs']} {step}s"
+    takes = f"one {step} {takes} {plan.step_seconds:.2f} s here"
+    _line(console, f"{takes}; a trial has about {steps} before it is stopped")
     if plan.trials is None or plan.seconds is None:
         _line(console, "there is no limit on trials or time: it would run until it is stopped")
         return
@@ -230,7 +231,8 @@ def _domain(hole: dict[str, Any]) -> str:
 
 def _best_table(result: SearchResult, count: int) -> Table:
     metric = result.objective.metric
-    table = _table("", "trial", metric, "epochs", "time", "architecture", numbers=("trial", metric, "epochs", "time"))
+    steps = f"{result.history.step_name}s"
+    table = _table("", "trial", metric, steps, "time", "architecture", numbers=("trial", metric, steps, "time"))
     rows = result.best_trials(count)
     for place, record in enumerate(rows, start=1):
         table.add_row(str(place), *_cells(result, record))
@@ -276,6 +278,11 @@ def _counts(result: SearchResult) -> str:
     saved = result.saved_share
     share = f"; early stopping saved {saved:.0%} of the training" if saved > 0 else ""
     return f"{total} ({counts}){share}" if counts else total
+
+
+def _take_home(result: SearchResult) -> list[str]:
+    """The commands for a network whose weights were kept."""
+    return [f"raynas export {result.name} --output model/"] if result.spec.get("keep_best") else []
 
 
 def _go_on(result: SearchResult) -> str:

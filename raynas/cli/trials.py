@@ -74,8 +74,9 @@ def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
     if not records:
         _line(console, f"{result.name} has no trials yet (raynas status {result.name})")
         return
-    columns = ("trial", "state", metric, "epochs", "time", "architecture")
-    table = _table(*columns, numbers=("trial", metric, "epochs", "time"))
+    steps = f"{result.history.step_name}s"
+    columns = ("trial", "state", metric, steps, "time", "architecture")
+    table = _table(*columns, numbers=("trial", metric, steps, "time"))
     for record in records:
         state = f"{record.state}: {record.reason}".replace("_", " ") if record.state == "failed" else record.state
         seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)

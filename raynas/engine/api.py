@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raynas.engine.cluster import prepare_environment
+from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
 from raynas.engine.parts import (
     Parts,
@@ -108,6 +108,7 @@ def _prepare(
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
     prepare_environment(asked["workers"], asked["address"])
+    _require_room(asked)
     parts = find_parts(
         source_of("raynas.spaces", asked["space"] if space is None else space),
         source_of("raynas.tasks", asked["task"] if task is None else task),
@@ -154,6 +155,7 @@ def resume(
         ).model_dump(include={"trials", "time", "workers", "address"}, exclude_none=True)
         spec = {**completed(result.spec), **changes}
         prepare_environment(spec["workers"], spec["address"])
+        _require_room(spec)
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
@@ -190,6 +192,11 @@ def listing(home: str | os.PathLike[str] | None = None) -> list[SearchResult]:
     """All searches of a home, the oldest first."""
     found = [load(name, home) for name in names(home_folder(home))]
     return sorted(found, key=lambda result: (result.begun["time"], result.name))
+
+
+def _require_room(spec: Mapping[str, Any]) -> None:
+    wanted = ("cpus_per_trial", "gpus_per_trial", "device")
+    require_room(spec["address"], **{key: spec[key] for key in wanted})
 
 
 def _nothing_left(result: SearchResult, spec: dict[str, Any]) -> bool:

@@ -53,6 +53,28 @@ class Slots:
     device: str
 
 
+def require_room(address: str | None, *, cpus_per_trial: float, gpus_per_trial: float | None, device: str) -> None:
+    """Finds, before Ray is started, that this machine has no room for a trial (with an address: that is to be seen).
+
+    Raises:
+        UserError: it has not.
+    """
+    ray = sys.modules.get("ray")
+    if address is not None or (ray is not None and ray.is_initialized()):
+        return
+    gpus = 0
+    if gpus_per_trial or device in ("cuda", "mps"):
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if device == "cuda" and not gpus:
+            raise UserError("--device cuda: PyTorch sees no CUDA device here; leave --device out, or give cpu")
+        if device == "mps" and not torch.backends.mps.is_available():
+            raise UserError("--device mps: PyTorch has no MPS here; leave --device out, or give cpu")
+    if cpus_per_trial > available_cpus() or (gpus_per_trial or 0) > gpus:
+        raise UserError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus(), "GPU": gpus}]))
+
+
 @contextmanager
 def cluster(
     workers: int | None,
@@ -79,8 +101,6 @@ def cluster(
 
     ours = not ray.is_initialized()
     if ours:
-        if address is None and cpus_per_trial > available_cpus():
-            raise UserError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus()}]))
         _start(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial)))
     _silence()
     try:

@@ -158,7 +158,8 @@ def as_html(result: SearchResult, count: int = 10) -> str:
     metric, default = result.objective.metric, result.default
     best = result.best_trials(count)
     shown = [*best, *([default] if default is not None and default not in best and default.score else [])]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("trial", metric, "epochs", "seconds", "architecture"))
+    columns = ("trial", metric, f"{result.history.step_name}s", "seconds", "architecture")
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join(
         f"<tr><td>{record.number}</td><td>{record.score[1][metric]:.4f}</td><td>{record.steps}</td>"
         f"<td>{record.seconds:.1f}</td><td style='text-align:left'>{html.escape(_name(record))}</td></tr>"

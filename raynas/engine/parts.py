@@ -15,7 +15,7 @@ from typing import Any
 from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, make_space, make_task, source_of
-from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, completed
+from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
 from raynas.errors import SpaceError, SpecError
 from raynas.registry import find, is_file
 from raynas.space import Space
@@ -84,7 +84,11 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     objective = parts.evaluator.objective
     if spec["metric"] is None:
         spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
-    spec["epochs"] = spec["epochs"] or parts.evaluator.default_steps
+    if spec["trial_time"] is not None and not parts.evaluator.timed:
+        raise SpecError(
+            f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
+        )
+    spec["epochs"] = spec["epochs"] or (TIMED_STEPS if spec["trial_time"] else parts.evaluator.default_steps)
     spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
     if spec["trials"] is None and spec["time"] is None:
         spec["trials"], spec["time"] = DEFAULT_TRIALS, DEFAULT_SECONDS
@@ -136,6 +140,11 @@ def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | Non
         raise SpecError(
             f"strategy {spec['strategy']!r} does not take these options {spec['strategy_options']}: {error}"
         ) from None
+
+
+def step_seconds(spec: dict[str, Any]) -> float | None:
+    """Seconds of training in a step, where trials have a budget of time; None where a step is an epoch."""
+    return None if spec["trial_time"] is None else float(spec["trial_time"] / spec["epochs"])
 
 
 def make_rule(spec: dict[str, Any], folder: SearchFolder | None = None) -> Any:

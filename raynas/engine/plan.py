@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raynas.engine.cluster import available_cpus
-from raynas.engine.parts import Parts, make_rule
+from raynas.engine.parts import Parts, make_rule, step_seconds
 from raynas.evaluators.evaluator import TrialContext
 from raynas.schedulers.rungs import StoppingRule
 from raynas.space import Architecture
@@ -26,7 +26,8 @@ class Plan:
         spec: the resolved settings.
         size: fillings of the space (``inf`` with a real-valued hole).
         sample: a random architecture.
-        step_seconds: one step (epoch) on one worker, measured: median of the default's and of random samples'.
+        step_seconds: one step on one worker: an epoch, measured (median of the default's and of random samples'), or
+            its share of ``trial_time``.
         steps_per_trial: expected with the scheduler, if rungs pass one trial in ``reduction_factor``.
         trials, seconds: what the limits leave, whichever is reached first.
         limit: which that is: ``trials``, ``time`` or ``size``.
@@ -48,11 +49,12 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     """Measures a step, and reckons."""
     rng = random.Random(spec["seed"])
     samples = [parts.space.sample(rng) for _ in range(_SAMPLES)]
-    step_seconds = statistics.median(_step_seconds(parts, spec, each) for each in (parts.space.default(), *samples))
+    tried = (parts.space.default(), *samples)
+    seconds = step_seconds(spec) or statistics.median(_measured_seconds(parts, spec, each) for each in tried)
     workers = spec["workers"] or max(1, int(available_cpus() / spec["cpus_per_trial"]))
     workers = min(workers, spec["max_concurrent"] or workers)
     steps = expected_steps(make_rule(spec))
-    per_trial = max(1e-9, steps * step_seconds / workers)
+    per_trial = max(1e-9, steps * seconds / workers)
     limits = {"trials": spec["trials"], "time": None, "size": None}
     if spec["time"] is not None:
         limits["time"] = max(1, int(spec["time"] / per_trial))
@@ -67,7 +69,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
         size=size,
         sample=samples[0],
         sample_text=parts.space.pretty(samples[0]),
-        step_seconds=step_seconds,
+        step_seconds=seconds,
         steps_per_trial=steps,
         workers=workers,
         trials=trials,
@@ -91,7 +93,7 @@ def expected_steps(rule: StoppingRule) -> float:
     return steps
 
 
-def _step_seconds(parts: Parts, spec: dict[str, Any], architecture: Architecture) -> float:
+def _measured_seconds(parts: Parts, spec: dict[str, Any], architecture: Architecture) -> float:
     context = TrialContext(0, spec["seed"], spec["epochs"])
     begun = time.perf_counter()
     measurement = next(iter(parts.evaluator.start(parts.space, architecture, context).measurements()))

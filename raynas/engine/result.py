@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas
     from torch import nn
 
+    from raynas.evaluators.evaluate import Evaluated
+
 #: Why a session ended, as the search's status.
 _STATUS = {
     "trials": "finished",
@@ -147,6 +149,24 @@ class SearchResult:
         from raynas.engine.kept import build
 
         return build(self, trial, weights=weights, space=space, task=task)
+
+    def evaluate(
+        self, data: str | Path, trial: int | None = None, *, space: Any = None, task: Any = None
+    ) -> dict[int, Evaluated]:
+        """What the networks that the search kept (or one trial's) do on images that it never saw, by trial.
+
+        Args:
+            data: a Parquet file or a folder, as the search's own; classes are matched by name.
+            trial: only that trial's network.
+            space, task: again, where the search was made with objects and not with references.
+
+        Raises:
+            UserError: no weights are kept, the search was not one of images, or the data cannot be used.
+        """
+        from raynas.engine.evaluated import evaluate
+
+        found = evaluate(self, data, trial=trial, space=space, task=task)
+        return {record.number: there for record, there in found}
 
     def summary(self) -> dict[str, Any]:
         """The search in plain JSON: the keys of ``raynas status --json`` (docs/json.md)."""

@@ -17,7 +17,7 @@ from raynas import __version__
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
-from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, task_arguments
+from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, step_seconds, task_arguments
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
@@ -146,6 +146,7 @@ def run(
                 device=slots.device,
                 memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
                 step_timeout=spec["trial_timeout"],
+                step_seconds=step_seconds(spec),
                 decisions=decisions,
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
@@ -213,7 +214,7 @@ def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
     facts: dict[str, Any] = {"reference": spec["task"]}
     if spec["data"]:
         facts["data"] = spec["data"]
-    for name in ("name", "input_shape", "num_classes", "train_size", "valid_size"):
+    for name in ("name", "input_shape", "num_classes", "train_size", "valid_size", "summary"):
         value = getattr(parts.task, name, None)
         if value is not None:
             facts[name] = list(value) if isinstance(value, tuple) else value

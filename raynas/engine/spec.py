@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from raynas.durations import parse_duration
 from raynas.errors import SpecError
@@ -21,12 +21,27 @@ from raynas.errors import SpecError
 #: A search that names no budget ends by itself within a few minutes on a laptop.
 DEFAULT_TRIALS = 40
 DEFAULT_SECONDS = 300.0
+#: Into so many steps a trial with a budget of time is divided: rungs at 3 and 9.
+TIMED_STEPS = 9
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
-def _seconds(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+class _NoDuration(SpecError):
+    """A field that is no length of time."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message.replace("time", field, 1))
+        self.field = field
+
+
+def _seconds(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return value
+    try:
+        return parse_duration(value)
+    except SpecError as error:
+        raise _NoDuration(info.field_name or "time", str(error)) from None
 
 
 _STORES = re.compile(r"(https?|sqlite|postgresql|mysql|mssql|file|databricks)(\+\w+)?:|databricks$|[./~]")
@@ -42,7 +57,8 @@ class SearchSpec(BaseModel):
     """The settings of a search; the keys of ``search.yaml``.
 
     ``trials`` and ``time`` (seconds) are totals over all sessions of the search, failures and trial 0 included.
-    ``trial_timeout`` is the limit on one step (epoch) of a trial, in seconds.
+    ``trial_time`` (seconds of training) is a trial's full budget in place of epochs; ``epochs`` is then into how many
+    steps it is divided. ``trial_timeout`` is the limit on one step of a trial, in seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +77,7 @@ class SearchSpec(BaseModel):
     trials: Count | None = None
     time: Annotated[float, BeforeValidator(_seconds)] | None = None
     epochs: Count | None = None
+    trial_time: Annotated[float | None, BeforeValidator(_seconds)] = None
     workers: Count | None = None
     seed: Annotated[int, Field(ge=0, strict=True)] | None = None
     max_concurrent: Count | None = None
@@ -101,7 +118,9 @@ class Settings(TypedDict, total=False):
     seconds: float | str | None
     """Limit on time over all sessions ("5m" is understood too). With neither limit, both have defaults."""
     epochs: int | None
-    """A trial's full budget; default: the task's."""
+    """A trial's full budget; default: the task's. With ``trial_time``: into how many steps that is divided (9)."""
+    trial_time: float | str | None
+    """A trial's full budget as time in training, in place of epochs ("2m" is understood too)."""
     workers: int | None
     """Trials at once; default: as many as the machine has room for."""
     max_concurrent: int | None
@@ -150,8 +169,8 @@ def make_spec(values: Mapping[str, Any], *, origin: str = "", lines: Mapping[str
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else ""
         raise SpecError(_where(field, origin, lines) + _what_is_wrong(field, first)) from None
-    except SpecError as error:
-        raise SpecError(_where("time", origin, lines) + str(error)) from None
+    except _NoDuration as error:
+        raise SpecError(_where(error.field, origin, lines) + str(error)) from None
 
 
 def _where(field: str, origin: str, lines: Mapping[str, int] | None) -> str:

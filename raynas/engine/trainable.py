@@ -48,6 +48,7 @@ class WorkerSetup:
         max_steps: a trial's full budget.
         memory_bytes: what a trial may take (None: no limit).
         step_timeout: seconds that a step may take (None: no limit).
+        step_seconds: seconds of training that a step is (None: a step is an epoch).
         decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
     """
 
@@ -62,6 +63,7 @@ class WorkerSetup:
     device: str = "cpu"
     memory_bytes: int | None = None
     step_timeout: float | None = None
+    step_seconds: float | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
 
 
@@ -157,7 +159,12 @@ class TrialRunner(tune.Trainable):
             limit_growth(worker.memory_bytes)
         architecture = space.replay(Architecture.from_json(json.loads(self._config["architecture"])))
         context = TrialContext(
-            trial.number, trial_seed(worker.seed, trial.number), worker.max_steps, worker.threads, worker.device
+            trial.number,
+            trial_seed(worker.seed, trial.number),
+            worker.max_steps,
+            worker.threads,
+            worker.device,
+            worker.step_seconds,
         )
         trial.evaluation = evaluator.start(space, architecture, context)
         found = checkpoint.newest(trial.folder)

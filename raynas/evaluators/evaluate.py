@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,7 @@ def evaluate(
     *,
     device: str = "cpu",
     execution: Execution | None = None,
+    progress: Callable[[int], None] = lambda images: None,
 ) -> Evaluated:
     """Tries a trained network on other images, made ready as those of its task were.
 
@@ -79,6 +80,7 @@ def evaluate(
         data: a Parquet file or folder, as for :class:`ImageClassification`; classes are matched by name.
         device: a torch device.
         execution: as in training (default: plain float32).
+        progress: is told how many more images were tried.
 
     Raises:
         TaskError: the data cannot be used, or has a class that the task does not know.
@@ -90,6 +92,7 @@ def evaluate(
     for batch in inputs.split(VALID_BATCH):
         with way.autocast(device):
             outputs.append(model(way.arrange(task.prepare(batch.to(device)))).float().cpu())
+        progress(len(batch))
     together = torch.cat(outputs)
     right = together.argmax(1) == targets
     low, high = wilson(int(right.sum()), len(targets))
@@ -111,7 +114,7 @@ def wilson(right: int, of: int) -> tuple[float, float]:
     share, z = right / of, _Z95
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))  # rounding aside, as it is
 
 
 def _in_common(images: Tensor, known: Tensor) -> int:

@@ -103,6 +103,8 @@ class Evaluator(ABC):
     objective: Objective
     #: The full budget of a trial, in steps, unless the person searching says otherwise.
     default_steps: int
+    #: Whether a step can be so many seconds (``TrialContext.step_seconds``) instead of the evaluator's own measure.
+    timed: bool = False
 
     @abstractmethod
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:

@@ -31,6 +31,8 @@ class Training(Evaluator):
         **recipe: fields of :class:`Recipe`, before the task's own; what a space's recipe gives goes before both.
     """
 
+    timed = True
+
     def __init__(self, task: Task, *, execution: Execution | None = None, **recipe: Any) -> None:
         self.task = task
         self.recipe = Recipe.of({**task.recipe, **recipe})

@@ -139,7 +139,7 @@ def _words(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
     """The head of the exported file: what it is, and where it is from."""
     step, metrics = record.score or (record.steps, {})
     metric = result.objective.metric
-    steps = f"{step} epoch" if step == 1 else f"{step} epochs"
+    steps = f"{step} {result.history.step_name}{'' if step == 1 else 's'}"
     value = f", {metric} {metrics[metric]:.4f} after {steps}" if metric in metrics else ""
     title = f"A network found by RayNAS: trial {record.number} of search {result.name}{value}."
     return title, [
@@ -168,7 +168,7 @@ def _document(
         "input_shape": list(shape),
         "parameters": total.params,
         "flops": total.flops,
-        "weights": {"step": weights.step, "partial": weights.partial},
+        "weights": {"step": weights.step, "unit": result.history.step_name, "partial": weights.partial},
         "measured": {"step": step, "metrics": _finite(metrics), "state": record.state, "reason": record.reason},
         "recipe": network.recipe,
         "search": {

@@ -147,6 +147,12 @@ class History:
             self.sessions[-1].last_event_at = time
 
     @property
+    def step_name(self) -> str:
+        """What a step of budget is called: an epoch, or (where a trial's budget is time) a step."""
+        spec = self.search["spec"] if self.search else {}
+        return "step" if spec.get("trial_time") else "epoch"
+
+    @property
     def next_number(self) -> int:
         """The number that the next new trial gets."""
         return len(self.trials)

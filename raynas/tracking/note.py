@@ -41,7 +41,7 @@ def description(history: History, folder: Path, live: bool) -> str:
     ]
     best = history.best(5)
     if best:
-        lines += [f"| best | {objective.metric} | epochs | architecture |", "| --- | --- | --- | --- |"]
+        lines += [f"| best | {objective.metric} | {history.step_name}s | architecture |", "| --- | --- | --- | --- |"]
         for record in best:
             value = history.value(record)
             steps = record.score[0] if record.score else 0

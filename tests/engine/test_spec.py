@@ -19,6 +19,7 @@ from raynas.errors import SpecError
         ("space: resnet\n\ntrials: 0\n", "line 3: trials 0 is too small; give 1 or more"),
         ("space: resnet\ntime: soon\n", "line 2: time 'soon' is not a length of time"),
         ("space: resnet\ntime: 0\n", "line 2: time 0 leaves nothing to search in"),
+        ("space: resnet\n\ntrial_time: soon\n", "line 3: trial_time 'soon' is not a length of time"),
         ("space: resnet\nmode: best\n", "line 2: mode 'best' is none of 'min' or 'max'"),
         ("space: [resnet\n", "not YAML"),
         ("- resnet\n", "line 1: settings are 'field: value' lines"),

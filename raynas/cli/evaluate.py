@@ -1,0 +1,100 @@
+"""``raynas evaluate``: the best networks on data that the search never saw."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raynas.cli.options import whole
+from raynas.cli.read import Json, Name
+
+if TYPE_CHECKING:
+    from raynas.engine.result import SearchResult
+    from raynas.evaluators.evaluate import Evaluated
+    from raynas.journal import TrialRecord
+
+
+def evaluate(
+    name: Name,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="PATH", help="Other images: a folder CLASS/NAME.jpg, or a Parquet file.")
+    ],
+    trial: Annotated[
+        int | None,
+        typer.Option(parser=whole("--trial", 0), metavar="N", help="Only that trial's network (default: all kept)."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Try the networks that a search kept on images that it never saw.
+
+    A search's own figures flatter the winner, which was picked by them. These do not, as long as the images are new:
+    those that the search has seen, byte for byte, are counted. Intervals are 95 % (Wilson's).
+
+    Examples:
+
+      raynas evaluate first --data test.parquet
+
+      raynas evaluate first --data test/ --trial 7 --json
+    """
+    from raynas.cli import documents
+    from raynas.engine import api
+    from raynas.engine.evaluated import evaluate as tried
+
+    result = api.load(name)
+    with _bar() as progress:
+        found = tried(result, data, trial=trial, progress=progress)
+    if json:
+        print(documents.dumps(documents.evaluated(result, str(data.absolute()), found)))
+    else:
+        _print(result, data, found)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[TrialRecord, int, int], None]]:
+    """A bar over all images of all trials, on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda record, images, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading the images", total=None)
+
+        def progress(record: TrialRecord, images: int, total: int) -> None:
+            bar.update(task, advance=images, total=total, description=f"trial {record.number}")
+
+        yield progress
+
+
+def _print(result: SearchResult, data: Path, found: list[tuple[TrialRecord, Evaluated]]) -> None:
+    from rich.markup import escape
+
+    from raynas.cli.progress import shown
+    from raynas.cli.tables import _console, _line, _table
+
+    console, metric = _console(), result.objective.metric
+    heads = ("trial", metric, "accuracy", "95 % interval", "loss", "architecture")
+    table = _table(*heads, numbers=heads[:-1])
+    for record, there in found:
+        interval = f"{there.low:.4f} to {there.high:.4f}"
+        value, accuracy = shown(result.history.value(record)), shown(there.accuracy)
+        name = "default: the hand-made network" if record.number == 0 else record.name
+        table.add_row(str(record.number), value, accuracy, interval, shown(there.loss), escape(name))
+    first = found[0][1]
+    _line(console, f"{first.images:,} images of {data}; {metric} is what the search saw")
+    console.print(table)
+    if len(first.per_class) <= 20:
+        _line(console, f"trial {found[0][0].number} by class: {_by_class(first)}")
+    if first.seen:
+        _line(console, f"{first.seen:,} of these images are among those of the search: the figures flatter")
+
+
+def _by_class(there: Evaluated) -> str:
+    return ", ".join(f"{name} {share:.3f}" for name, share in there.per_class.items())

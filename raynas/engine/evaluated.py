@@ -1,0 +1,70 @@
+"""A search's kept networks, tried on images that the search never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raynas.engine.kept import chosen_trial, kept_trials, kept_weights
+from raynas.engine.parts import resumed_parts
+from raynas.engine.result import SearchResult
+from raynas.errors import SearchFolderError, SpecError
+from raynas.journal import TrialRecord
+
+if TYPE_CHECKING:
+    from raynas.evaluators.evaluate import Evaluated
+
+
+def evaluate(
+    result: SearchResult,
+    data: str | Path,
+    *,
+    trial: int | None = None,
+    space: Any = None,
+    task: Any = None,
+    progress: Callable[[TrialRecord, int, int], None] = lambda record, images, total: None,
+) -> list[tuple[TrialRecord, Evaluated]]:
+    """The networks whose weights are kept, each tried on other images (float32, on the CPU).
+
+    Args:
+        data: a Parquet file or a folder, as the search's own; classes are matched by name.
+        trial: only the network of that trial.
+        space, task: again, where the search was made with objects and not with references.
+        progress: is told the trial, how many more images it was tried on, and how many there are for all trials.
+
+    Returns:
+        Trials and what they do, the best of the search first.
+
+    Raises:
+        UserError: no weights are kept, the search was not one of images, or the data cannot be used.
+    """
+    from raynas.evaluators.evaluate import evaluate as tried
+
+    records = kept_trials(result) if trial is None else [chosen_trial(result, trial)]
+    if not records:
+        raise SearchFolderError(
+            f"search {result.name!r} has kept no weights (its keep_best is {result.spec.get('keep_best')}); "
+            "search again with a larger keep_best"
+        )
+    weights = [kept_weights(result, record).tensors for record in records]
+    parts = resumed_parts(result, space=space, task=task)
+    if not hasattr(parts.task, "others"):
+        raise SpecError(
+            f"search {result.name!r} was made on task {parts.task.name!r}, which reads no other data; "
+            "evaluate is for searches on images (raynas search … --data PATH)"
+        )
+    total = len(records) * len(parts.task.others(data)[1])
+    found = []
+    for record, tensors in zip(records, weights, strict=True):
+        module = parts.space.build(record.architecture, parts.task.input_shape)
+        module.load_state_dict(tensors)
+        told = _telling(progress, record, total)
+        found.append((record, tried(module.eval(), parts.task, data, progress=told)))
+    return found
+
+
+def _telling(
+    progress: Callable[[TrialRecord, int, int], None], record: TrialRecord, total: int
+) -> Callable[[int], None]:
+    return lambda images: progress(record, images, total)
