@@ -79,7 +79,8 @@ def resumed_source(group: str, reference: str, given: Any, folder: SearchFolder)
 def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     """The spec with every open field filled in."""
     spec = dict(asked)
-    if hasattr(parts.task, "content"):  # a resumed search, and its workers, are to see the same data
+    if hasattr(parts.task, "content") and parts.task is not parts.task_source.obj:
+        # A resumed search, and its workers, are to see the same data; an object made already knows its own.
         spec["task_options"] = {**spec["task_options"], "content": parts.task.content}
     objective = parts.evaluator.objective
     if spec["metric"] is None:

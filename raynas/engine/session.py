@@ -8,6 +8,7 @@ history, and only then answers. It knows nothing of Ray.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ ALL_FAILED = 5
 
 #: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
 _ALL_PROPOSED = (None, "trials", "exhausted")
+
+_EXCEPTION = re.compile(r"[A-Z]\w*(Error|Exception): ")
 
 
 class Proposer(Protocol):
@@ -217,11 +220,10 @@ class Session:
     def gave_up(self, number: int) -> None:
         """The trial's worker was lost as often as it may be."""
         reason, words = self._deaths.get(number, ("worker_died", "its worker process died"))
-        error = {
-            "type": "WorkerLost",
-            "message": words.strip().splitlines()[0] if words else reason,
-            "traceback": words,
-        }
+        lines = words.strip().splitlines() or [reason]
+        # Where the process ended by an exception, Ray's words end with it.
+        message = lines[-1] if _EXCEPTION.match(lines[-1]) else lines[0]
+        error = {"type": "WorkerLost", "message": message, "traceback": words}
         self.failed(number, reason, error)
 
     def disk_full(self, words: str) -> None:

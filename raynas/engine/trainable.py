@@ -154,6 +154,7 @@ class TrialRunner(tune.Trainable):
             task = make_task(worker.task, worker.task_arguments)
             self._made = make_space(worker.space, task), make_evaluator(worker.evaluator, task)
             self._made[1].adopt(worker.decisions)
+            self._made[1].load()
         space, evaluator = self._made
         if worker.device == "cpu":
             limit_growth(worker.memory_bytes)

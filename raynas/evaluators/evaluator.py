@@ -110,6 +110,10 @@ class Evaluator(ABC):
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:
         """A fresh evaluation. Exceptions (an architecture that cannot be built, no memory) go up to the driver."""
 
+    def load(self) -> None:
+        """Loads what all trials of a process share, such as data, before the first of them: no trial pays for it."""
+        return None
+
     def decide(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:
         """What has to be found out on the machine once a search, and then be the same for all its trials.
 

@@ -77,6 +77,9 @@ class Training(Evaluator):
         finally:
             torch.set_num_threads(before)
 
+    def load(self) -> None:
+        self._data("cpu")
+
     def adopt(self, decisions: Mapping[str, Any]) -> None:
         """Does the arithmetic from now on as :meth:`decide` said."""
         if decisions:

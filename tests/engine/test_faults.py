@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import raynas
 from raynas.engine.result import SearchResult
+from raynas.tasks.digits import Digits
+from raynas.tasks.task import Data
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -95,6 +98,18 @@ def test_exceptions_nan_and_memory_are_told_apart(tmp_path: Path) -> None:
     assert error is not None
     assert (error["type"], error["message"]) == ("ValueError", "this architecture cannot be")
     assert "in forward" in error["traceback"]
+
+
+def test_a_tasks_data_is_no_trials_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Heavy(Digits):  # in here, so that it travels to the workers by value
+        def load(self) -> Data:
+            self.ballast = torch.empty(2**31, dtype=torch.uint8)  # 2 GiB of address space
+            return super().load()
+
+    monkeypatch.setattr("raynas.engine.run.fair_share_bytes", lambda workers: 2**30)
+    limits = {"trials": 2, "epochs": 1, "workers": 1, "seed": 0, "mlflow": False}
+    found = raynas.search("mlp", task=Heavy(), home=tmp_path / "home", **limits)
+    assert [trial.state for trial in found.history.trials.values()] == ["completed", "completed"]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from raynas.engine.folder import SearchFolder
 from raynas.engine.result import SearchResult, trial_summary
 from raynas.errors import TaskError, UserError
 from raynas.evaluators.synthetic import Synthetic
+from raynas.tasks.images import ImageClassification
 
 
 def make_folder(root: Path, count: int, seed: int, **classes: int) -> Path:
@@ -116,6 +117,18 @@ def test_images_of_the_search_are_counted(folder: Path, capsys: pytest.CaptureFi
     assert (there.images, there.seen) == (120, 120)
     assert call(["evaluate", "photos", "--data", "mine", "--trial", str(best.number)]) == 0
     assert "120 of these images are among those of the search" in capsys.readouterr().out
+
+
+def test_a_task_handed_in_from_python(folder: Path, tmp_path: Path) -> None:
+    task = ImageClassification(folder / "mine")
+    limits = {"trials": 2, "epochs": 1, "workers": 1, "seed": 0, "mlflow": False}
+    found = raynas.search("resnet", task=task, home=tmp_path, name="handed", **limits)
+    assert [trial.state for trial in found.history.trials.values()] == ["completed", "completed"]
+    more = raynas.resume("handed", trials=3, home=tmp_path, task=ImageClassification(folder / "mine"))
+    assert [trial.state for trial in more.history.trials.values()][2] in ("completed", "stopped")
+    with pytest.raises(UserError, match=r"hand it in again: raynas.resume\('handed', task=...\)"):
+        more.evaluate(folder / "other")
+    assert more.evaluate(folder / "other", 0, task=task)[0].images == 60
 
 
 def test_a_class_that_was_never_taught(folder: Path, tmp_path: Path) -> None:
