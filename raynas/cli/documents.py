@@ -32,7 +32,7 @@ def _strict(value: Any) -> Any:
 
 def best(result: SearchResult, count: int) -> dict[str, Any]:
     """``raynas best --json``."""
-    from raynas.engine.result import trial_summary
+    from raynas.engine.result import finalist_summary, recommendation_summary, trial_summary
 
     objective = result.objective
     return {
@@ -42,6 +42,8 @@ def best(result: SearchResult, count: int) -> dict[str, Any]:
         "objective": {"metric": objective.metric, "mode": objective.mode},
         "default": None if result.default is None else trial_summary(result.default, objective),
         "best": [trial_summary(record, objective) for record in result.best_trials(count)],
+        "recommended": recommendation_summary(result),
+        "finalists": [finalist_summary(finalist) for finalist in result.finalists],
     }
 
 
@@ -53,6 +55,7 @@ def trial(result: SearchResult, record: TrialRecord, log: int) -> dict[str, Any]
         **trial_summary(record, result.objective),
         "strategy": record.strategy,
         "origin": dict(record.origin),
+        "repeat_of": record.repeat_of,
         "attempts": record.attempts,
         "error": None if record.error is None else dict(record.error),
         "curve": [
@@ -93,6 +96,7 @@ def plan(plan: Plan) -> dict[str, Any]:
         "step_seconds": plan.step_seconds,
         "steps_per_trial": plan.steps_per_trial,
         "trials": plan.trials,
+        "repeats": plan.repeats,
         "seconds": plan.seconds,
         "limit": plan.limit,
     }

@@ -45,9 +45,11 @@ class Pace:
 
     @property
     def limits(self) -> tuple[int | None, float | None]:
-        """Trials and seconds of the whole search."""
+        """Trials, the repeats of finalists included, and seconds of the whole search."""
+        from raynas.engine.result import planned_trials
+
         limits = (self.session or {}).get("limits") or {}
-        return limits.get("trials"), limits.get("seconds")
+        return planned_trials({**self.spec, "trials": limits.get("trials")}), limits.get("seconds")
 
     def elapsed(self, now: float) -> float:
         """Seconds of the search up to now, over all sessions."""

@@ -109,7 +109,7 @@ class ProgressLines:
         if event["event"] == "search_started":
             self._write(f"search {event['name']}: space and task are fine, starting Ray")
         elif event["event"] == "session_started":
-            self._limit = event["limits"]["trials"]
+            self._limit = _planned(history, event)
             self._write(_opening(history, event))
         elif event["event"] == "trial_ended":
             self._ended(history.trials[event["trial"]])
@@ -148,9 +148,19 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
     return [f"strategy: {explanation}"] if explanation else []
 
 
+def _planned(history: History, session: dict[str, Any]) -> int | None:
+    """How many trials there may be in all, the repeats of finalists included."""
+    from raynas.engine.result import current_spec, planned_trials
+
+    spec = current_spec(history) if history.search else {}
+    return planned_trials({**spec, "trials": session["limits"]["trials"]})
+
+
 def _opening(history: History, session: dict[str, Any]) -> str:
     limits, workers = session["limits"], session["workers"]
     budget = [f"{limits['trials']} trials"] if limits["trials"] else []
+    if budget and (more := (_planned(history, session) or 0) - limits["trials"]):
+        budget = [f"{budget[0]} and {more} repeats of finalists"]
     budget += [f"{format_duration(limits['seconds'])}"] if limits["seconds"] else []
     line = f"up to {' or '.join(budget) or 'no limit'} in all, "
     line += f"{workers} trials at the same time" if workers > 1 else "one trial at a time"
@@ -166,6 +176,8 @@ def outcome(trial: TrialRecord, history: History) -> str:
         message = " ".join(str((trial.error or {}).get("message", "")).split())[:100]
         return f"failed: {words}" + (f" ({message})" if message else "")
     verb = "stopped after" if trial.state == "stopped" else "completed"
+    if trial.repeat_of is not None:
+        verb = f"(trial {trial.repeat_of} again) {verb}"
     steps = f"{trial.steps} {history.step_name}{'' if trial.steps == 1 else 's'}"
     return f"{verb} {steps}, {shown(history.value(trial))}"
 

@@ -36,6 +36,25 @@ Time = Annotated[
         rich_help_panel=BUDGET,
     ),
 ]
+Finalists = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--finalists", 1),
+        metavar="K",
+        help="After the last trial, train the K leading networks again with other seeds, and recommend by the mean. "
+        "They come on top of --trials; --time limits them, too.",
+        rich_help_panel=BUDGET,
+    ),
+]
+Repeats = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole("--repeats", 1),
+        metavar="R",
+        help="How often each finalist is trained again (default: 3).",
+        rich_help_panel=BUDGET,
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -109,8 +128,18 @@ def search(
             parser=whole("--seed", 0), metavar="N", help="Makes the search repeatable (default: drawn, kept)."
         ),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Begin with what is known of this space: another search's name, or a Parquet file of its trials "
+            "('raynas trials NAME --parquet FILE'). The best of it is trained first.",
+        ),
+    ] = None,
     trials: Trials = None,
     time: Time = None,
+    finalists: Finalists = None,
+    repeats: Repeats = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -265,6 +294,10 @@ def search(
       raynas search my_space.py:cells --epochs 5
 
       raynas search resnet --time 1h --dry-run
+
+      raynas search resnet --trials 40 --finalists 3 --repeats 3
+
+      raynas search resnet --trials 40 --warm-start first
     """
     if space is None and config is None:
         raise SpecError("say what to search: raynas search SPACE (raynas spaces lists them), or --config FILE")
@@ -280,8 +313,11 @@ def search(
         "strategy": strategy,
         "name": name,
         "seed": seed,
+        "warm_start": warm_start,
         "trials": trials,
         "seconds": time,
+        "finalists": finalists,
+        "repeats": repeats,
         "epochs": epochs,
         "trial_time": trial_time,
         "workers": workers,
@@ -320,6 +356,8 @@ def resume(
     name: Name,
     trials: Trials = None,
     time: Time = None,
+    finalists: Finalists = None,
+    repeats: Repeats = None,
     workers: Workers = None,
     address: Address = None,
     quiet: Quiet = False,
@@ -336,13 +374,16 @@ def resume(
       raynas resume first --trials 80        (80 in all, with those already made)
 
       raynas resume first --time 10m         (10 minutes in all)
+
+      raynas resume first --finalists 3      (only: train the leading three again)
     """
     from raynas.cli.progress import watched
     from raynas.cli.tables import print_status
     from raynas.engine import api
 
     _one_of(quiet, json)
-    settings = {"trials": trials, "seconds": time, "workers": workers, "address": address}
+    settings: dict[str, Any] = {"trials": trials, "seconds": time, "finalists": finalists, "repeats": repeats}
+    settings |= {"workers": workers, "address": address}
     found = api.load(name)
     before, sessions = found.history, len(found.history.sessions)
     waiting = "" if found.spec["task"] != "digits" else "checking the space and the task, starting Ray"

@@ -78,7 +78,10 @@ def _print(result: SearchResult, record: TrialRecord, log: int) -> None:
 
 def _origin(record: TrialRecord) -> str:
     kind, parents = record.origin.get("kind"), record.origin.get("parents")
+    if record.repeat_of is not None:
+        return f" (repeat {record.repeat} of trial {record.repeat_of})"
     words = f" ({kind}" if kind and kind != record.strategy else ""
     if parents:
-        words += f"{' ' if words else ' ('}of trial{'s' if len(parents) > 1 else ''} {', '.join(map(str, parents))}"
+        named = [str(number) if number >= 0 else f"{number} (warm start)" for number in parents]
+        words += f"{' ' if words else ' ('}of trial{'s' if len(parents) > 1 else ''} {', '.join(named)}"
     return f"{words})" if words else ""

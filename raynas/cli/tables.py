@@ -59,6 +59,8 @@ def near(path: Path) -> str:
 
 def print_outcome(result: SearchResult) -> None:
     """What a search found, at a session's end."""
+    from raynas.cli import winner
+
     console = _console()
     console.print()
     _line(console, f"{result.name} is {result.status}{_why(result)}; {_counts(result)}")
@@ -68,7 +70,9 @@ def print_outcome(result: SearchResult) -> None:
         console.print()
         console.print(_best_table(result, 5))
         console.print()
+        winner.print_finalists(console, result)
         _hole_by_hole(console, result, result.best)
+        winner.print_recommendation(console, result)
     console.print()
     _line(console, f"results: {near(result.folder)}")
     if result.best is not None:
@@ -105,7 +109,11 @@ def print_plan(plan: Plan) -> None:
         return
     by = {"trials": "the limit on trials", "time": "the limit on time", "size": "the size of the space"}[plan.limit]
     at_once = f"{plan.workers} trials at the same time" if plan.workers > 1 else "one trial at a time"
-    _line(console, f"with {at_once}: about {plan.trials} trials in {format_duration(plan.seconds)} ({by} ends it)")
+    again = f" and {plan.repeats} repeats of finalists" if plan.repeats else ""
+    _line(
+        console,
+        f"with {at_once}: about {plan.trials} trials{again} in {format_duration(plan.seconds)} ({by} ends it)",
+    )
 
 
 def print_status(result: SearchResult) -> None:
@@ -129,6 +137,8 @@ def print_status(result: SearchResult) -> None:
 
 def print_list(found: list[SearchResult]) -> None:
     """All searches, one a row."""
+    from raynas.engine.result import planned_trials
+
     console = _console()
     if not found:
         _line(console, "no searches here yet; start one: raynas search resnet")
@@ -143,7 +153,7 @@ def print_list(found: list[SearchResult]) -> None:
             result.status,
             escape(near(Path(result.spec["space"]))),
             result.spec["strategy"],
-            f"{len(history.ended)}/{result.spec.get('trials') or len(history.trials)}",
+            f"{len(history.ended)}/{planned_trials(result.spec) or len(history.trials)}",
             "–" if best is None else f"{shown(history.value(best))} {result.objective.metric}",
             "–" if default is None else shown(history.value(default)),
             format_duration(history.elapsed_seconds),
@@ -154,13 +164,17 @@ def print_list(found: list[SearchResult]) -> None:
 
 def print_best(result: SearchResult, count: int) -> None:
     """The best architectures, and the first of them hole by hole."""
+    from raynas.cli import winner
+
     console = _console()
     if result.best is None:
         _line(console, f"no trial of {result.name} has been measured yet; next: raynas status {result.name}")
         return
     console.print(_best_table(result, count))
     console.print()
+    winner.print_finalists(console, result)
     _hole_by_hole(console, result, result.best)
+    winner.print_recommendation(console, result)
 
 
 def print_spaces(entries: list[dict[str, Any]]) -> None:
@@ -274,7 +288,9 @@ def _counts(result: SearchResult) -> str:
     words = {"completed": "completed", "stopped": "stopped early", "failed": "failed", "running": "running"}
     words["unfinished"] = "to go on with"
     counts = ", ".join(f"{trials[key]} {word}" for key, word in words.items() if trials[key])
-    total = f"{trials['total']} of {trials['limit']} trials" if trials["limit"] else f"{trials['total']} trials"
+    searched = trials["total"] - trials["repeats"]
+    total = f"{searched} of {trials['limit']} trials" if trials["limit"] else f"{searched} trials"
+    total += f" and {trials['repeats']} repeats of finalists" if trials["repeats"] else ""
     saved = result.saved_share
     share = f"; early stopping saved {saved:.0%} of the training" if saved > 0 else ""
     return f"{total} ({counts}){share}" if counts else total
@@ -294,7 +310,7 @@ def _go_on(result: SearchResult) -> str:
     history, spec = result.history, result.spec
     trials, seconds = spec.get("trials"), spec.get("time")
     more = ""
-    if trials and len(history.trials) >= trials and not history.running:
+    if trials and history.searched >= trials and not history.running:
         more = f" --trials {2 * trials}"
     if seconds and (result.reason == "time" or history.elapsed_seconds * (2 if more else 1) >= seconds):
         more += f" --time {_typed(2 * seconds)}"

@@ -34,12 +34,13 @@ class ProposalQueue(Searcher):
         self._running: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        # None while nothing runs would make Ray sleep; a session that has no next trial always says why and finishes.
+        # None while nothing runs would make Ray sleep; a session that has no next trial says why and finishes, or
+        # waits for trials under way.
         if len(self._running) >= self._max_concurrent:
             return None
         trial = self._session.next_trial()
         if trial is None:
-            return Searcher.FINISHED
+            return None if self._session.stop_reason is None else Searcher.FINISHED
         self._running[trial_id] = trial.number
         return {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raynas.engine.cluster import prepare_environment, require_room
+from raynas.engine.earlier import absolute, read_warm_start
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
 from raynas.engine.parts import (
     Parts,
@@ -22,6 +23,7 @@ from raynas.engine.parts import (
     preflight,
     resolve,
     resumed_parts,
+    settle_finalists,
     task_arguments,
 )
 from raynas.engine.plan import Plan, make_plan
@@ -30,6 +32,7 @@ from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
 from raynas.errors import SearchFolderError
+from raynas.journal.finalists import next_repeat
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
@@ -63,11 +66,11 @@ def search(
         UserError: the search cannot be run so; nothing was written.
     """
     home = home_folder(home)
-    spec, parts = _prepare(space, task, evaluator, config, home, settings)
+    spec, parts, earlier = _prepare(space, task, evaluator, config, home, settings)
     folder = SearchFolder(home, spec["name"])
     folder.create()
     with FolderLock(folder):
-        return begin(folder, spec, parts, progress)
+        return begin(folder, spec, parts, progress, earlier)
 
 
 def plan(
@@ -84,7 +87,7 @@ def plan(
     Raises:
         UserError: as ``search``.
     """
-    spec, parts = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    spec, parts, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
     return make_plan(spec, parts)
 
 
@@ -95,8 +98,8 @@ def _prepare(
     config: str | os.PathLike[str] | None,
     home: Path,
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Any], Parts]:
-    """The resolved spec and the parts of a new search, checked; nothing is written."""
+) -> tuple[dict[str, Any], Parts, dict[str, Any] | None]:
+    """The resolved spec, the parts and the warm start of a new search, checked; nothing is written."""
     given = {key: value for key, value in settings.items() if key != "seconds"}
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
     asked = read_spec(Path(config) if config is not None else None, given).model_dump()
@@ -105,6 +108,8 @@ def _prepare(
         asked[which] = label(asked[which])
     if asked["data"]:
         asked["data"] = str(Path(asked["data"]).expanduser().absolute())
+    if asked["warm_start"]:
+        asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
     prepare_environment(asked["workers"], asked["address"])
@@ -117,8 +122,9 @@ def _prepare(
     )
     spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
+    earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, parts
+    return spec, parts, earlier
 
 
 def resume(
@@ -126,6 +132,8 @@ def resume(
     *,
     trials: int | None = None,
     seconds: float | str | None = None,
+    finalists: int | None = None,
+    repeats: int | None = None,
     workers: int | None = None,
     address: str | None = None,
     home: str | os.PathLike[str] | None = None,
@@ -138,6 +146,7 @@ def resume(
 
     Args:
         trials, seconds: new totals over all sessions.
+        finalists, repeats: train so many of the leading networks again, so often (in all).
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -150,10 +159,13 @@ def resume(
     folder.require()
     with FolderLock(folder):
         result = SearchResult(folder)
-        changes = read_spec(
-            None, {"space": "-", "trials": trials, "time": seconds, "workers": workers, "address": address}
-        ).model_dump(include={"trials", "time", "workers", "address"}, exclude_none=True)
+        asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
+        asked |= {"workers": workers, "address": address}
+        given = {key for key, value in asked.items() if value is not None}
+        changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
         spec = {**completed(result.spec), **changes}
+        settle_finalists(spec)
+        changes |= {"repeats": spec["repeats"]} if finalists else {}
         prepare_environment(spec["workers"], spec["address"])
         _require_room(spec)
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
@@ -205,5 +217,6 @@ def _nothing_left(result: SearchResult, spec: dict[str, Any]) -> bool:
         return True
     if history.running:
         return False
-    used_up = spec["trials"] is not None and len(history.trials) >= spec["trials"]
-    return used_up or result.reason == "exhausted"
+    used_up = spec["trials"] is not None and history.searched >= spec["trials"]
+    last = used_up or result.reason == "exhausted"
+    return last and next_repeat(history, spec["finalists"], spec["repeats"] or 0) is None

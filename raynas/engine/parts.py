@@ -17,6 +17,7 @@ from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, make_space, make_task, source_of
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
 from raynas.errors import SpaceError, SpecError
+from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.registry import find, is_file
 from raynas.space import Space
 from raynas.tasks.objective import Objective
@@ -93,6 +94,7 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
     if spec["trials"] is None and spec["time"] is None:
         spec["trials"], spec["time"] = DEFAULT_TRIALS, DEFAULT_SECONDS
+    settle_finalists(spec)
     strategy = _kept_or_found("raynas.strategies", spec["strategy"], None, "propose")
     spec["strategy_options"] = {**strategy.options(spec["trials"]), **spec["strategy_options"]}
     rule = make_rule(spec)
@@ -100,6 +102,24 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
     spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
     return spec
+
+
+def settle_finalists(spec: dict[str, Any]) -> None:
+    """Fills in how often finalists are trained again.
+
+    Raises:
+        SpecError: there are repeats of nothing, or the search's last trial never comes.
+    """
+    finalists, repeats = spec["finalists"], spec["repeats"]
+    if not finalists and repeats is not None:
+        raise SpecError(f"repeats {repeats} repeats nothing; say of how many networks: --finalists 3")
+    if finalists and spec["trials"] is None:
+        raise SpecError(
+            f"finalists {finalists} are trained after the last trial, and only the time limits this search; "
+            "give --trials as well"
+        )
+    if finalists and repeats is None:
+        spec["repeats"] = DEFAULT_REPEATS
 
 
 def _free_name(space: str, home: Path) -> str:

@@ -30,6 +30,7 @@ class Plan:
             its share of ``trial_time``.
         steps_per_trial: expected with the scheduler, if rungs pass one trial in ``reduction_factor``.
         trials, seconds: what the limits leave, whichever is reached first.
+        repeats: of finalists, on top of the trials; their time is in ``seconds``.
         limit: which that is: ``trials``, ``time`` or ``size``.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     steps_per_trial: float
     workers: int
     trials: int | None
+    repeats: int
     seconds: float | None
     limit: str
 
@@ -64,6 +66,8 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     known = {key: value for key, value in limits.items() if value is not None}
     limit = min(known, key=known.__getitem__) if known else "none"
     trials = known.get(limit)
+    repeats = spec["finalists"] * (spec["repeats"] or 0) if limit != "time" else 0
+    again = repeats * spec["epochs"] * step_seconds / workers
     return Plan(
         spec=spec,
         size=size,
@@ -73,7 +77,8 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
         steps_per_trial=steps,
         workers=workers,
         trials=trials,
-        seconds=None if trials is None else trials * per_trial,
+        repeats=repeats,
+        seconds=None if trials is None else trials * per_trial + again,
         limit=limit,
     )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from raynas.engine.folder import SearchFolder, is_locked
 from raynas.engine.trial_log import log_path, tail
 from raynas.errors import JournalError
 from raynas.journal import History, TrialRecord, read
+from raynas.journal.finalists import Finalist, finalists
 from raynas.tasks.objective import Objective
 
 if TYPE_CHECKING:
@@ -28,6 +31,21 @@ _STATUS = {
     "all_failed": "failed",
     "error": "failed",
 }
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The trial that a search recommends.
+
+    Attributes:
+        trial: one whose weights are kept; of a finalist its best repeat, but for the best observed trial of all.
+        by: ``"finalists"`` (the best mean of networks that were trained again), or ``"posterior"`` (the strategy's).
+        finalist: with ``"finalists"``: the network, its mean and its interval.
+    """
+
+    trial: TrialRecord
+    by: Literal["finalists", "posterior"]
+    finalist: Finalist | None = None
 
 
 def current_spec(history: History) -> dict[str, Any]:
@@ -78,6 +96,23 @@ class SearchResult:
     def best_trials(self, n: int = 5) -> list[TrialRecord]:
         """The ``n`` best trials, the best first; failed and unmeasured ones are left out."""
         return self.history.best(n)
+
+    @property
+    def recommended(self) -> Recommendation | None:
+        """The trial to take, where more is known than what each trial was observed to do; None where it is not.
+
+        The finalist with the best mean, where there are finalists; else what the strategy recommended at the search's
+        end (``predictor`` and ``auto``: the best posterior mean). Of many noisy values the best is a lucky one.
+        """
+        for leading in self.finalists[:1]:
+            return Recommendation(leading.trial(self.history), "finalists", leading)
+        said = self.history.sessions[-1].recommended if self.history.sessions else None
+        return None if said is None else Recommendation(self.history.trials[said["trial"]], "posterior")
+
+    @property
+    def finalists(self) -> list[Finalist]:
+        """The networks that were trained again, the best mean first."""
+        return finalists(self.history)
 
     @property
     def default(self) -> TrialRecord | None:
@@ -186,6 +221,7 @@ class SearchResult:
             "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
             "trials": {
                 "total": len(history.trials),
+                "repeats": len(history.repeats),
                 "limit": self.spec.get("trials"),
                 "running": under_way if running else 0,
                 "unfinished": 0 if running else under_way,
@@ -197,6 +233,7 @@ class SearchResult:
             "sessions": len(history.sessions),
             "training_saved": round(self.saved_share, 4),
             "best": None if best is None else trial_summary(best, self.objective),
+            "recommended": recommendation_summary(self),
             "default": None if default is None else trial_summary(default, self.objective),
         }
 
@@ -227,6 +264,34 @@ def trial_summary(trial: TrialRecord, objective: Objective) -> dict[str, Any]:
         "seconds": round(trial.seconds, 3),
         "architecture": trial.architecture.to_json(),
     }
+
+
+def recommendation_summary(result: SearchResult) -> dict[str, Any] | None:
+    """What a search recommends in plain JSON, or None (docs/json.md)."""
+    found = result.recommended
+    if found is None:
+        return None
+    of = None if found.finalist is None else finalist_summary(found.finalist)
+    return {"by": found.by, "trial": trial_summary(found.trial, result.objective), "finalist": of}
+
+
+def finalist_summary(finalist: Finalist) -> dict[str, Any]:
+    """A finalist in plain JSON."""
+    return {
+        "trial": finalist.original.number,
+        "network_id": finalist.original.network_id,
+        "repeats": [record.number for record in finalist.repeats],
+        "values": list(finalist.values),
+        "mean": finalist.mean,
+        "interval": None if finalist.interval is None else list(finalist.interval),
+    }
+
+
+def planned_trials(spec: Mapping[str, Any]) -> int | None:
+    """How many trials a search may make in all, the repeats of its finalists included; None without a limit."""
+    if not spec.get("trials"):
+        return None
+    return int(spec["trials"] + (spec.get("finalists") or 0) * (spec.get("repeats") or 0))
 
 
 def _value_text(trial: TrialRecord, objective: Objective) -> str:

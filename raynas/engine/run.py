@@ -15,6 +15,7 @@ from typing import Any
 
 from raynas import __version__
 from raynas.engine.cluster import Slots, available_cpus, cluster
+from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
 from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, step_seconds, task_arguments
@@ -34,8 +35,14 @@ Progress = Callable[[dict[str, Any]], None]
 _CATCH_UP_SECONDS, _CATCH_UP_HURRIED_SECONDS = 20.0, 2.0
 
 
-def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Progress | None) -> SearchResult:
-    """Writes the first fact of a new search, and runs its first session."""
+def begin(
+    folder: SearchFolder,
+    spec: dict[str, Any],
+    parts: Parts,
+    progress: Progress | None,
+    earlier: dict[str, Any] | None = None,
+) -> SearchResult:
+    """Writes the first fact of a new search (its warm start in it), and runs its first session."""
     folder.require_free()  # another process may have been faster
     kept = replace(
         parts,
@@ -61,6 +68,7 @@ def begin(folder: SearchFolder, spec: dict[str, Any], parts: Parts, progress: Pr
             objective={"metric": spec["metric"], "mode": spec["mode"]},
             versions=_versions(),
             machine=_machine(),
+            **({} if earlier is None else {"warm_start": earlier}),
         )
     finally:
         writer.close()
@@ -108,6 +116,8 @@ def run(
         writer=writer,
         trials=spec["trials"],
         keep_best=spec["keep_best"],
+        finalists=spec["finalists"],
+        repeats=spec["repeats"] or 0,
         cost=_cost_of(parts),
         progress=progress,
     )
@@ -130,7 +140,7 @@ def run(
                 changes=changes,
                 versions=_versions(),
                 decisions=decisions,
-                explanation=explain() if (explain := getattr(session.searcher, "explain", None)) else "",
+                explanation=_explanation(session),
             )
             write_spec(folder.spec, spec)
             session.replay()
@@ -172,6 +182,12 @@ def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> It
         session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
+def _explanation(session: Session) -> str:
+    """What the strategy does and why, and what it begins with, in one line; empty where there is nothing to say."""
+    explain = getattr(session.searcher, "explain", None)
+    return "; ".join(filter(None, (explain() if explain else "", describe(session.history))))
+
+
 def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:
     wanted = ("max_concurrent", "cpus_per_trial", "gpus_per_trial", "device")
     return cluster(spec["workers"], spec["address"], **{key: spec[key] for key in wanted})
@@ -181,6 +197,7 @@ def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
     """Runs the trials, and writes the session's end whatever that is."""
     try:
         run()
+        recommended = session.keeper.recommended()
     except KeyboardInterrupt:
         session.end("interrupted")
         raise
@@ -188,7 +205,7 @@ def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
         if session.fatal is None:
             session.end("error", f"{type(error).__name__}: {error}"[:2_000])
         raise
-    session.end(session.stop_reason or "trials", session.message)
+    session.end(session.stop_reason or "trials", session.message, recommended)
 
 
 def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slots) -> dict[str, Any]:

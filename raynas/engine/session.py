@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from raynas.engine.folder import SearchFolder
-from raynas.journal import History, TrialRecord, Writer
+from raynas.engine.keeper import Keeper
+from raynas.journal import History, TrialRecord, Writer, views
 from raynas.journal.events import STATE_OF_STOP
-from raynas.journal.history import LOWEST
-from raynas.schedulers.rungs import Decision, StoppingRule
+from raynas.journal.finalists import next_repeat
+from raynas.schedulers.rungs import Decision, FullBudget, StoppingRule
+from raynas.searchers import warm
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
 
@@ -47,6 +49,7 @@ class Session:
         trials: the limit on trials of the whole search (None: no limit).
         keep_best: of so many ended trials the last checkpoint, with the weights, is kept.
         cost: what is known of an architecture before it is trained (``params``, ``flops``).
+        finalists, repeats: after the last trial so many leading networks are trained again so many times.
         progress: called with every event after it was written.
     """
 
@@ -65,6 +68,8 @@ class Session:
         trials: int | None,
         keep_best: int,
         cost: Callable[[Architecture], Mapping[str, int]],
+        finalists: int = 0,
+        repeats: int = 0,
         progress: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -77,8 +82,10 @@ class Session:
         self.history = history
         self.writer = writer
         self.trials = trials
-        self.keep_best = keep_best
-        self._kept: list[int] = []
+        self.finalists = finalists
+        self.repeats = repeats
+        self._full_budget = FullBudget(rule.max_steps, mode=objective.mode)  # of repeats: none is stopped early
+        self.keeper = Keeper(folder, history, keep_best, searcher)
         self._cost = cost
         self._progress = progress
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
@@ -112,16 +119,16 @@ class Session:
     def replay(self) -> None:
         """Puts scheduler and searcher where the journal left them, and closes trials whose end was not written."""
         for trial in self.history.trials.values():
-            for known in trial.measurements:
+            for known in trial.measurements if trial.repeat_of is None else ():
                 decision = Decision(known.decision, known.stop_reason, known.rung)  # type: ignore[arg-type]
                 self.rule.replay(trial.number, known.step, self._value(known.metrics), decision)
             if trial.terminal:
                 if trial.end_written:
-                    self._tidy(trial)
+                    self.keeper.ended(trial)
                 else:
                     assert trial.reason is not None
                     self._write_end(trial, trial.reason)
-        self.searcher.update(self.history)
+        self.searcher.update(self.history.for_searchers)
         self.queue_unfinished()
 
     def queue_unfinished(self) -> None:
@@ -131,7 +138,10 @@ class Session:
     # -- proposals -----------------------------------------------------------------------------------------------
 
     def next_trial(self) -> TrialRecord | None:
-        """The trial to start now; None where the search gives out no more (``stop_reason`` says why)."""
+        """The trial to start now; None where the search gives out no more (``stop_reason`` says why).
+
+        None without a reason means: not now. Finalists are known when all trials under way have ended.
+        """
         if self.stop_reason in _ALL_PROPOSED:
             while self._unfinished:
                 trial = self.history.trials[self._unfinished.popleft()]
@@ -140,20 +150,20 @@ class Session:
         if self.stop_reason is not None:
             return None
         number = len(self.history.trials)
-        if self.trials is not None and number >= self.trials:
-            self.stop("trials")
-            return None
+        if self.trials is not None and self.history.searched >= self.trials:
+            return self._next_repeat("trials")
         if number == 0:
             architecture = self.space.default()
             trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
-            strategy, origin = "default", {"kind": "default"}
+            strategy: str = "default"
+            origin: Mapping[str, Any] = {"kind": "default"}
         else:
-            proposal = self.searcher.propose(self.history, number)
+            proposal = warm.proposed(self.searcher, self.history.for_searchers, number)
             if proposal is None:
-                self.stop("exhausted")
-                return None
+                return self._next_repeat("exhausted")
             architecture, strategy, origin = proposal.architecture, self.strategy, proposal.origin
             trial_id, network_id = proposal.trial_id, proposal.network_id
+            strategy = views.WARM if origin.get("kind") == views.WARM else strategy
         self.record(
             "trial_proposed",
             trial=number,
@@ -167,6 +177,32 @@ class Session:
             **self._cost(architecture),
         )
         return self.history.trials[number]
+
+    def _next_repeat(self, reason: str) -> TrialRecord | None:
+        """A finalist once more, when all that the search proposed has ended; where all are made, that is the end."""
+        history = self.history
+        if self.finalists and not history.repeats.issuperset(history.running):
+            return None
+        found = next_repeat(history, self.finalists, self.repeats)
+        if found is None:
+            self.stop(reason)
+            return None
+        (record, turn), number = found, len(history.trials)
+        self.record(
+            "trial_proposed",
+            trial=number,
+            architecture=dict(record.values),
+            trial_id=record.trial_id,
+            network_id=record.network_id,
+            name=record.name,
+            strategy="finalist",
+            origin={"kind": "repeat", "parents": [record.number]},
+            session=self.number,
+            repeat_of=record.number,
+            repeat=turn,
+            **self._cost(record.architecture),
+        )
+        return history.trials[number]
 
     def started(self, number: int) -> None:
         """A worker took the trial in hand."""
@@ -189,7 +225,8 @@ class Session:
             self.message = error["message"]
             self.stop("all_failed")
             return False
-        decision = self.rule.record(number, step, self._value(metrics))
+        rule = self.rule if trial.repeat_of is None else self._full_budget
+        decision = rule.record(number, step, self._value(metrics))
         self.record(
             "measured",
             trial=number,
@@ -242,22 +279,13 @@ class Session:
             steps=trial.steps,
             seconds=trial.seconds,
         )
-        self._tidy(trial)
+        self.keeper.ended(trial)
         self._ended_here += 1
         self._failed_here += state == "failed"
         enough = min(ALL_FAILED, self.trials or ALL_FAILED)
         if self._failed_here == self._ended_here >= enough and len(self.history.ended) == self._failed_here:
             self.message = self._first_error()
             self.stop("all_failed")
-
-    def _tidy(self, trial: TrialRecord) -> None:
-        """Keeps the weights of the best ended trials, and removes what any other has left."""
-        ranked = sorted({*self._kept, trial.number}, key=lambda number: (self.history.key(number), -number))
-        lowest = [number for number in ranked if self.history.key(number) <= LOWEST]
-        kept = ranked[len(lowest) :][-self.keep_best :] if self.keep_best else []
-        for number in set(ranked) - set(kept):
-            self.folder.remove_checkpoints(number)
-        self._kept = kept
 
     def _first_error(self) -> str:
         first = self.history.trials[self.history.ended[0]]
@@ -285,6 +313,7 @@ class Session:
         if checkpoint:
             self.folder.stop.write_text(f"{reason} {time.time()}\n")
 
-    def end(self, reason: str, message: str = "") -> None:
+    def end(self, reason: str, message: str = "", recommended: int | None = None) -> None:
         """Writes the session's end."""
-        self.record("session_ended", session=self.number, reason=reason, message=message)
+        known = {} if recommended is None else {"recommended": {"trial": recommended}}
+        self.record("session_ended", session=self.number, reason=reason, message=message, **known)

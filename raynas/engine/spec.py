@@ -56,7 +56,8 @@ def _store(value: Any) -> Any:
 class SearchSpec(BaseModel):
     """The settings of a search; the keys of ``search.yaml``.
 
-    ``trials`` and ``time`` (seconds) are totals over all sessions of the search, failures and trial 0 included.
+    ``trials`` and ``time`` (seconds) are totals over all sessions of the search, failures and trial 0 included;
+    the ``repeats`` of each of the ``finalists`` come on top of ``trials``, within ``time``.
     ``trial_time`` (seconds of training) is a trial's full budget in place of epochs; ``epochs`` is then into how many
     steps it is divided. ``trial_timeout`` is the limit on one step of a trial, in seconds.
     """
@@ -76,6 +77,9 @@ class SearchSpec(BaseModel):
     mode: Literal["min", "max"] | None = None
     trials: Count | None = None
     time: Annotated[float, BeforeValidator(_seconds)] | None = None
+    finalists: Annotated[int, Field(ge=0, strict=True)] = 0
+    repeats: Count | None = None
+    warm_start: Annotated[str, Field(min_length=1)] | None = None
     epochs: Count | None = None
     trial_time: Annotated[float | None, BeforeValidator(_seconds)] = None
     workers: Count | None = None
@@ -117,6 +121,13 @@ class Settings(TypedDict, total=False):
     """Limit on trials over all sessions, failures and trial 0 included."""
     seconds: float | str | None
     """Limit on time over all sessions ("5m" is understood too). With neither limit, both have defaults."""
+    finalists: int | None
+    """After the last trial so many of the leading networks are trained again, on top of ``trials``, within ``seconds``;
+    what the search then recommends (``SearchResult.recommended``) has the best mean of its repeats."""
+    repeats: int | None
+    """How often each of them (default: 3)."""
+    warm_start: str | None
+    """What is known of this space: another search's name, or a Parquet file of its trials (``raynas trials``)."""
     epochs: int | None
     """A trial's full budget; default: the task's. With ``trial_time``: into how many steps that is divided (9)."""
     trial_time: float | str | None

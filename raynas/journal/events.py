@@ -48,8 +48,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 #: The fields that an event may have besides.
 OPTIONAL: dict[str, tuple[str, ...]] = {
+    "search_started": ("warm_start",),
     "session_started": ("decisions", "explanation"),
-    "trial_proposed": ("params", "flops"),
+    "trial_proposed": ("params", "flops", "repeat_of", "repeat"),
+    "session_ended": ("recommended",),
 }
 
 #: How a trial ends by the reason of a decision to stop it.

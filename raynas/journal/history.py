@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from raynas.journal import views
 from raynas.journal.events import STATE_OF_STOP
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
@@ -48,6 +49,8 @@ class TrialRecord:
     network_id: str
     name: str = ""
     strategy: str = ""
+    repeat_of: int | None = None  # a finalist trained again: the number of the trial that it repeats
+    repeat: int = 0  # which repeat of it, from 1
     origin: Mapping[str, Any] = field(default_factory=dict)
     session: int = 0
     state: str = "proposed"  # "proposed", "running", "completed", "stopped", "failed"
@@ -88,6 +91,7 @@ class SessionRecord:
     started: Mapping[str, Any]  # the session_started event
     reason: str | None = None
     message: str = ""
+    recommended: Mapping[str, Any] | None = None  # what the strategy recommended at its end (docs/journal.md)
 
     @property
     def seconds(self) -> float:
@@ -103,6 +107,7 @@ class History:
         search: the ``search_started`` event, or None.
         sessions: one record a session.
         trials: number to record, in the order of proposals.
+        repeats: numbers of the trials that train a finalist again.
         seen, seen_networks: trial ids and network ids that were ever proposed, running and failed ones included.
         running: number to record of the trials that are not terminal (under way, or left unfinished).
         ended: numbers in the order of their terminal facts.
@@ -117,6 +122,7 @@ class History:
         self.search: dict[str, Any] | None = None
         self.sessions: list[SessionRecord] = []
         self.trials: dict[int, TrialRecord] = {}
+        self.repeats: set[int] = set()
         self.seen: set[str] = set()
         self.seen_networks: set[str] = set()
         self.running: dict[int, TrialRecord] = {}
@@ -125,6 +131,7 @@ class History:
         self.counts: Counter[str] = Counter()
         self.steps_trained = 0
         self.last_seq = -1
+        self._for_searchers: History | None = None  # where it differs from this one
         self._judged_steps = 0  # of completed and stopped trials
         self._past_seconds = 0.0  # of all sessions but the last
 
@@ -143,6 +150,8 @@ class History:
         handle = _HANDLERS.get(event["event"])
         if handle is not None:
             handle(self, event, time)
+        if self._for_searchers is not None and event.get("trial") not in self.repeats:
+            self._for_searchers.apply({key: value for key, value in event.items() if key != "warm_start"})
         if self.sessions and time > self.sessions[-1].last_event_at:
             self.sessions[-1].last_event_at = time
 
@@ -155,7 +164,25 @@ class History:
     @property
     def next_number(self) -> int:
         """The number that the next new trial gets."""
-        return len(self.trials)
+        return next(reversed(self.trials), -1) + 1
+
+    @property
+    def for_searchers(self) -> History:
+        """The history as strategies are to see it (``raynas.journal.views``); this very one where nothing differs.
+
+        It lacks repeats of finalists, and has a warm start's measurements as ended trials under numbers below 0.
+        """
+        return self if self._for_searchers is None else self._for_searchers
+
+    @property
+    def searched(self) -> int:
+        """How many trials the search has proposed: all but the repeats of finalists."""
+        return len(self.trials) - len(self.repeats)
+
+    @property
+    def repeats_ended(self) -> int:
+        """How many repeats of finalists have ended."""
+        return sum(self.trials[number].terminal for number in self.repeats)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -181,8 +208,11 @@ class History:
         return (record.score[0], self.objective.sign * value) if math.isfinite(value) else LOWEST
 
     def best(self, n: int = 1) -> list[TrialRecord]:
-        """The best trials, best first (of equals the earlier); those without a score are left out."""
-        ranked = ((self.key(record), -number) for number, record in self.trials.items())
+        """The best trials, best first (of equals the earlier); those without a score are left out.
+
+        Repeats of finalists are left out as well: they say how good these are, and do not compete with them.
+        """
+        ranked = ((self.key(record), -number) for number, record in self.trials.items() if record.repeat_of is None)
         top = heapq.nlargest(n, (pair for pair in ranked if pair[0] > LOWEST))
         return [self.trials[-minus] for _, minus in top]
 
@@ -195,6 +225,9 @@ class History:
         self.search = dict(event)
         if self.objective is None:
             self.objective = Objective(event["objective"]["metric"], event["objective"]["mode"])
+        if event.get("warm_start"):
+            self._for_searchers = History(self.objective)
+            views.warm(self._for_searchers, event["warm_start"]["trials"])
 
     def _session_started(self, event: Mapping[str, Any], time: float) -> None:
         self._past_seconds = self.elapsed_seconds
@@ -204,10 +237,15 @@ class History:
         if self.sessions:
             self.sessions[-1].reason = event["reason"]
             self.sessions[-1].message = event.get("message") or ""
+            self.sessions[-1].recommended = event.get("recommended")
 
     def _trial_proposed(self, event: Mapping[str, Any], time: float) -> None:
         if event["trial"] in self.trials:
             return
+        if event.get("repeat_of") is not None:
+            if self._for_searchers is None:
+                self._for_searchers = views.apart(self)
+            self.repeats.add(event["trial"])
         record = TrialRecord(
             number=event["trial"],
             values=event["architecture"],
@@ -216,6 +254,8 @@ class History:
             name=event.get("name", ""),
             strategy=event.get("strategy", ""),
             origin=event.get("origin") or {},
+            repeat_of=event.get("repeat_of"),
+            repeat=event.get("repeat", 0),
             session=event.get("session", 0),
             proposed_at=time,
         )

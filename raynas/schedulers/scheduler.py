@@ -23,7 +23,7 @@ def replay(rule: StoppingRule, history: History) -> None:
     """Enters every journalled measurement at a rung into a fresh rule, with the decision that was made on it."""
     assert history.objective is not None
     for number, trial in history.trials.items():
-        for measurement in trial.measurements:
+        for measurement in trial.measurements if trial.repeat_of is None else ():
             if measurement.rung is not None:
                 value = measurement.metrics.get(history.objective.metric, float("nan"))
                 action = cast(Literal["continue", "stop", "pause"], measurement.decision)

@@ -11,7 +11,7 @@ It goes by the space and the budget of trials, both known before a search begins
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class AutoSearcher(ArchitectureSearcher):
     Example:
         >>> searcher = AutoSearcher(space, seed=1, budget=100)
         >>> searcher.explain()
-        'predictor: 100 trials in a space of 15,625 architectures; the first 5 at random'
+        'predictor: 100 trials in a space of 15,625 architectures; at random until 5 have ended'
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class AutoSearcher(ArchitectureSearcher):
         if self._whole:
             return f"random: {self.budget:,} trials are enough to try {space} whole"
         budget = "any number of trials" if self.budget is None else f"{self.budget:,} trials"
-        return f"predictor: {budget} in {space}; the first {self.predictor.startup} at random"
+        return f"predictor: {budget} in {space}; at random until {self.predictor.startup} have ended"
 
     @property
     def _whole(self) -> bool:
@@ -95,6 +95,10 @@ class AutoSearcher(ArchitectureSearcher):
             return None
         origin: Mapping[str, Any] = {**found.origin, "strategy": _NAMES[type(strategy)], "why": why}
         return replace(found, origin=origin)
+
+    def recommend(self, history: History, among: Collection[int] | None = None) -> int | None:
+        """The trial that ``predictor`` recommends: it learns from all trials, whoever proposed them."""
+        return self.predictor.recommend(history, among)
 
     def choose(self, history: History, number: int) -> tuple[ArchitectureSearcher, str]:
         """The strategy for a trial, and why."""

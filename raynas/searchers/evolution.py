@@ -27,7 +27,8 @@ _CROWDED = 10
 class EvolutionSearcher(ArchitectureSearcher):
     """Evolution over the ``population`` trials that were scored last (of failed ones nothing is bred).
 
-    The first ``population`` trials are random (trial 0, the space's default, is a member like any other). Then each
+    The first ``population`` trials are random (trial 0, the space's default, is a member like any other, and so is a
+    warm start's measurement). Then each
     child's parent is the best of ``sample`` members drawn without replacement: the one at the highest rung, and there
     with the best value. The child differs from it in one hole. With probability ``crossover`` it takes each hole from
     one of two such winners instead, and is mutated only if it was seen before. (Real et al. mutate only; a small share
@@ -77,7 +78,7 @@ class EvolutionSearcher(ArchitectureSearcher):
 
     def propose(self, history: History, number: int) -> Proposal | None:
         rng = self.rng(number)
-        living = self.living(history) if number >= self.population else []
+        living = self.living(history) if len(history.trials) >= self.population else []
         if not living:
             return self.fresh(history, rng, self.random_draw)
         attempts = itertools.count()

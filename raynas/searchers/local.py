@@ -8,6 +8,7 @@ until improvement" in the paper).
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,8 @@ class _Climbs:
         other = history is not self._history
         if other:
             self._follow_anew(history)
-        for number in range(self._proposed, len(history.trials)):
-            self.started = max(self.started, _climb(history.trials[number].origin))
+        for record in itertools.islice(history.trials.values(), self._proposed, None):
+            self.started = max(self.started, _climb(record.origin))
         self._proposed = len(history.trials)
         for number in history.ended[self._ended :]:
             climb, key = _climb(history.trials[number].origin), history.key(number)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raynas.errors import SpaceError, SpecError
-from raynas.journal.history import History
+from raynas.journal.history import LOWEST, History
 from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
 from raynas.searchers.ranking import Ranking
@@ -128,6 +128,30 @@ class PredictorSearcher(ArchitectureSearcher):
                 found = {"expected": round(mean, 2), "doubt": round(doubt, 2)}
                 return self.proposal(architecture, {"kind": "predictor", **origin, **found})
         return self.fresh(history, rng, self.random_draw)
+
+    def recommend(self, history: History, among: Collection[int] | None = None) -> int | None:
+        """The trial whose architecture has the best posterior mean: under noise, the best observed is a lucky one.
+
+        Those that reached the highest rung of all are compared, by what is known of them and of architectures like
+        them; of equals the earlier is taken.
+
+        Args:
+            among: numbers of trials to choose from (default: all).
+
+        Returns:
+            The trial's number; None where nothing has a figure, or less is known than a few random trials.
+        """
+        self._ranking.follow(history)
+        if len(self._ranking) < 2 * self.startup:
+            return None
+        scored = [-minus for key, minus in self._ranking.order if key > LOWEST and minus <= 0]
+        listed = sorted(number for number in scored if among is None or number in among)
+        top = max((history.key(number)[0] for number in listed), default=0)
+        listed = [number for number in listed if history.key(number)[0] == top]
+        if not listed:
+            return None
+        expected = self.expect(history, [history.trials[number].architecture for number in listed])
+        return listed[int(np.argmax(np.round(expected.mean, 6)))]
 
     def candidates(
         self, history: History, best: Sequence[int], rng: random.Random

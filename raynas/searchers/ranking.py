@@ -62,7 +62,7 @@ class Ranking:
     def rank(self, key: tuple[int, float]) -> float:
         """The rank of a key, 1 for the worst; equal ones share the mean of theirs."""
         left = bisect_left(self.order, (key, -(1 << 62)))
-        right = bisect_right(self.order, (key, 1))
+        right = bisect_right(self.order, (key, 1 << 62))
         return (left + right + 1) / 2
 
 

@@ -15,7 +15,7 @@ import json
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 
 from raynas.journal.events import decode, encode
 from raynas.journal.history import History
+from raynas.searchers import warm
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
 
@@ -54,10 +55,14 @@ class Common(TypedDict, total=False):
     max_concurrent: int | None
     objective: Objective | None
     trials: int | None
+    warm_start: Sequence[tuple[Architecture, int, float]] | None
 
 
 class ArchitectureSearcher(Searcher, ABC):
     """Base of all strategies. A subclass implements ``propose``, with ``rng`` and ``fresh`` at hand.
+
+    Where it can tell a good trial from a lucky one it implements ``recommend(history, among=None)``, too: the number of
+    the trial that it would take (of those numbers, where they are given), or None. A search asks it at its end.
 
     Args:
         space: where to search.
@@ -66,6 +71,9 @@ class ArchitectureSearcher(Searcher, ABC):
             more than it has room for).
         objective: under a plain Tuner, metric and direction (default: the Tuner's own, if it has a ``param_space``).
         trials: under a plain Tuner, how many trials to propose in all.
+        warm_start: under a plain Tuner, what is known of some architectures: (architecture, steps that it was trained,
+            value). They teach the strategy; the best of them is trial 1, and the others are not proposed while there
+            is anything else.
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class ArchitectureSearcher(Searcher, ABC):
         max_concurrent: int | None = None,
         objective: Objective | None = None,
         trials: int | None = None,
+        warm_start: Sequence[tuple[Architecture, int, float]] | None = None,
     ) -> None:
         super().__init__(
             metric=objective.metric if objective else None,
@@ -86,7 +95,7 @@ class ArchitectureSearcher(Searcher, ABC):
         self.max_concurrent = max_concurrent
         self.trials = trials
         self._untried = _Enumeration(space)
-        self._plain = _PlainHistory(objective)
+        self._plain = _PlainHistory(objective, self._known(warm_start or ()))
 
     @classmethod
     def options(cls, trials: int | None) -> dict[str, Any]:
@@ -100,7 +109,8 @@ class ArchitectureSearcher(Searcher, ABC):
     def propose(self, history: History, number: int) -> Proposal | None:
         """The architecture for trial ``number``; None if the space is exhausted.
 
-        A pure function of (history, seed, number). Running trials are in the history, with what they have measured.
+        A pure function of (history, seed, number). Running trials are in the history, with what they have measured;
+        what a warm start brought are ended trials under numbers below 0; repeats of finalists are not there.
         """
 
     def update(self, history: History) -> None:
@@ -138,12 +148,20 @@ class ArchitectureSearcher(Searcher, ABC):
         untried = self._untried.first(history.seen)
         return None if untried is None else self.proposal(untried, {"kind": "enumerated"})
 
+    def _known(self, warm_start: Iterable[tuple[Architecture, int, float]]) -> list[dict[str, Any]]:
+        """A warm start as the journal has it, but for the metric's name."""
+        found = []
+        for architecture, step, value in warm_start:
+            ids = {"trial_id": self.space.trial_id(architecture), "network_id": self.space.network_id(architecture)}
+            found.append({"architecture": architecture.to_json(), **ids, "rung": step, "value": value})
+        return found
+
     # --- Ray's hooks, for a plain tune.Tuner -------------------------------------------------------------------------
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         if self._plain.history.objective is None and metric and mode:
             self._metric, self._mode = metric, mode
-            self._plain.history.objective = Objective(metric, mode)  # type: ignore[arg-type]
+            self._plain = _PlainHistory(Objective(metric, mode), self._plain.earlier)  # type: ignore[arg-type]
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -156,8 +174,9 @@ class ArchitectureSearcher(Searcher, ABC):
             return Searcher.FINISHED
         if self.max_concurrent is not None and len(history.running) >= self.max_concurrent:
             return None
-        self.update(history)
-        proposal = self.default_proposal() if number == 0 else self.propose(history, number)
+        known = history.for_searchers
+        self.update(known)
+        proposal = self.default_proposal() if number == 0 else warm.proposed(self, known, number)
         if proposal is None:
             return Searcher.FINISHED
         architecture = proposal.architecture.to_json()
@@ -174,7 +193,7 @@ class ArchitectureSearcher(Searcher, ABC):
         Path(checkpoint_path).write_bytes(b"".join(encode(event) for event in self._plain.events))
 
     def restore(self, checkpoint_path: str) -> None:
-        self._plain = _PlainHistory(self._plain.history.objective)
+        self._plain = _PlainHistory(self._plain.history.objective, ())
         for line in Path(checkpoint_path).read_bytes().splitlines():
             self._plain.apply(decode(line))
 
@@ -219,10 +238,15 @@ class _Enumeration:
 class _PlainHistory:
     """A history in memory from Ray's hooks. Each result counts as a rung: the hooks do not tell a scheduler's rungs."""
 
-    def __init__(self, objective: Objective | None) -> None:
+    def __init__(self, objective: Objective | None, earlier: Sequence[dict[str, Any]]) -> None:
         self.history = History(objective)
         self.events: list[dict[str, Any]] = []
+        self.earlier = earlier
         self._numbers: dict[str, int] = {}  # Ray's trial id to our number
+        if objective is not None and earlier:
+            known = [{**one, "completed": True, "metrics": {objective.metric: one["value"]}} for one in earlier]
+            begun = {"event": "search_started", "objective": {"metric": objective.metric, "mode": objective.mode}}
+            self.apply({**begun, "warm_start": {"source": "", "trials": known}})
 
     def apply(self, event: dict[str, Any]) -> None:
         event["seq"] = len(self.events)

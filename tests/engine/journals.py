@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from raynas.journal import History, read
+from raynas.journal.finalists import next_repeat
 from raynas.registry import find
-from raynas.schedulers.rungs import Decision
+from raynas.schedulers.rungs import Decision, FullBudget
+from raynas.searchers import warm
 from raynas.space import Space
 from raynas.tasks.objective import Objective
 
@@ -19,7 +21,8 @@ def check_journal(path: Path, space: Space, *, trials: int) -> list[dict[str, An
     assert [event["seq"] for event in events] == list(range(len(events)))
     proposed = [event["trial"] for event in events if event["event"] == "trial_proposed"]
     assert proposed == list(range(trials))
-    assert len({event["trial_id"] for event in events if event["event"] == "trial_proposed"}) == trials
+    searched = [event for event in events if event["event"] == "trial_proposed" and "repeat_of" not in event]
+    assert len({event["trial_id"] for event in searched}) == len(searched)
     ends = Counter(event["trial"] for event in events if event["event"] == "trial_ended")
     assert ends == Counter(range(trials))
     steps = defaultdict(list)
@@ -34,16 +37,26 @@ def check_journal(path: Path, space: Space, *, trials: int) -> list[dict[str, An
 
 
 def check_proposals(events: list[dict[str, Any]], space: Space) -> None:
-    """Recomputes each proposal from the journal before it."""
+    """Recomputes each proposal from the journal before it, and each finalist's turn."""
     begun = events[0]
     objective = Objective(**begun["objective"])
     searcher = find("raynas.strategies", begun["spec"]["strategy"])(
         space, seed=begun["seed"], objective=objective, **begun["spec"]["strategy_options"]
     )
-    history = History()
+    history, spec = History(), dict(begun["spec"])
     for event in events:
-        if event["event"] == "trial_proposed" and event["trial"] > 0:
-            proposal = searcher.propose(history, event["trial"])
+        if event["event"] == "session_started":
+            spec |= event["changes"]
+        if event["event"] == "trial_proposed" and "repeat_of" in event:
+            assert history.repeats.issuperset(history.running), "what is searched comes to its end first"
+            found = next_repeat(history, spec["finalists"], spec["repeats"])
+            assert found is not None
+            record, turn = found
+            assert (event["repeat_of"], event["repeat"]) == (record.number, turn)
+            assert (event["trial_id"], event["architecture"]) == (record.trial_id, dict(record.values))
+        elif event["event"] == "trial_proposed" and event["trial"] > 0:
+            proposal = warm.proposed(searcher, history.for_searchers, event["trial"])
+            assert proposal is not None
             assert proposal.architecture.to_json() == event["architecture"], f"trial {event['trial']}"
             assert proposal.trial_id == event["trial_id"]
         history.apply(event)
@@ -58,9 +71,12 @@ def check_decisions(events: list[dict[str, Any]]) -> None:
         grace_period=spec["grace_period"],
         reduction_factor=spec["reduction_factor"],
     )
+    full = FullBudget(spec["epochs"], mode=spec["mode"])
+    repeats = {event["trial"] for event in events if "repeat_of" in event}
     for event in events:
         if event["event"] == "measured":
-            decision: Decision = rule.record(event["trial"], event["step"], event["metrics"][spec["metric"]])
+            judge = full if event["trial"] in repeats else rule
+            decision: Decision = judge.record(event["trial"], event["step"], event["metrics"][spec["metric"]])
             assert (decision.action, decision.reason) == (event["decision"], event["stop_reason"]), event
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from raynas.engine.folder import SearchFolder
 from raynas.journal import History, read
+from raynas.journal.finalists import finalists
 from raynas.registry import find
 from raynas.space import Space
 from raynas.tasks.digits import Digits
@@ -147,6 +148,37 @@ def test_a_driver_killed_at_random_moments(tmp_path: Path, space: Space, strateg
         assert outcome(events) == outcome(list(read(SearchFolder(tmp_path, "twin").journal)))
     best = {f"{trial.number:06d}" for trial in History.from_events(events).best(3)}
     assert {path.name for path in folder.checkpoints.iterdir()} == best
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_driver_killed_while_finalists_are_trained_again(tmp_path: Path, space: Space, workers: int) -> None:
+    rng = random.Random(f"finalists{workers}")
+    options = ("--workers", str(workers), "--trials", "6", "--finalists", "3", "--noise", "0.05")
+    folder = SearchFolder(tmp_path, "s")
+    with victim(tmp_path, "s", *options) as process:
+        until = time.monotonic() + PATIENCE
+        while b'"repeat_of"' not in (folder.journal.read_bytes() if folder.journal.exists() else b""):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.002)
+        kill_everything(process)
+        process.wait()
+    for _ in range(3):
+        before = finished(folder)
+        with victim(tmp_path, "s", *options) as process:
+            wait_for_lines(process, folder, lines(folder) + rng.randint(3, 25))
+            kill_everything(process)
+            process.wait()
+        after = finished(folder)
+        assert {number: after[number] for number in before} == before
+    finish(tmp_path, "s", *options)
+    events = check_journal(folder.journal, space, trials=15)
+    history = History.from_events(events)
+    assert history.repeats == set(range(6, 15))
+    assert [len(one.repeats) for one in finalists(history)] == [3, 3, 3]
+    if workers == 1:
+        finish(tmp_path, "twin", *options)
+        assert outcome(events) == outcome(list(read(SearchFolder(tmp_path, "twin").journal)))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import signal
 import threading
 import time
@@ -46,13 +47,15 @@ def _die_when_there(path: Path) -> None:
 class Mortal(Synthetic):
     """The synthetic evaluator, with evaluations that can be told to die."""
 
-    def __init__(self, home: Path, name: str, *, step_seconds: float, steps: int) -> None:
+    def __init__(self, home: Path, name: str, *, step_seconds: float, steps: int, noise: float = 0.0) -> None:
         super().__init__(step_seconds=step_seconds, steps=steps)
+        self.noise = noise
         self.folder = SearchFolder(home, name)
         self.home = home
 
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> MortalEvaluation:
         evaluation = MortalEvaluation(space.trial_id(architecture), context.max_steps, self.step_seconds)
+        evaluation.quality += random.Random(context.seed).gauss(0, self.noise)
         evaluation.home = self.home
         evaluation.folder = self.folder.trial_folder(context.number)
         return evaluation
@@ -67,10 +70,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=9)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--step-seconds", type=float, default=0.02)
-    parser.add_argument("--options", default="{}")
+    parser.add_argument("--noise", type=float, default=0.0)
+    parser.add_argument("--finalists", type=int, default=0)
     arguments = parser.parse_args()
     home, name = arguments.home.absolute(), arguments.name
-    evaluator = Mortal(home, name, step_seconds=arguments.step_seconds, steps=arguments.steps)
+    more = {"step_seconds": arguments.step_seconds, "steps": arguments.steps, "noise": arguments.noise}
+    evaluator = Mortal(home, name, **more)
     if SearchFolder(home, name).has_begun():
         found = raynas.resume(name, home=home, evaluator=evaluator)
     else:
@@ -80,6 +85,7 @@ def main() -> None:
             strategy=arguments.strategy,
             trials=arguments.trials,
             workers=arguments.workers,
+            finalists=arguments.finalists,
             name=name,
             home=home,
             seed=7,

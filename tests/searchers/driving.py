@@ -10,6 +10,7 @@ import torch
 
 from raynas.journal import History
 from raynas.schedulers.rungs import StoppingRule
+from raynas.searchers import warm
 from raynas.searchers.searcher import ArchitectureSearcher
 from raynas.space import Architecture, Choice, Space, op
 from raynas.tasks.objective import Objective
@@ -41,6 +42,7 @@ def simulate(
     rule: StoppingRule | None = None,
     objective: Objective = OBJECTIVE,
     seed: int = 0,
+    warm_start: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """The events of a whole search; fewer proposals than ``trials`` if the searcher says that the space is exhausted.
 
@@ -52,12 +54,16 @@ def simulate(
         events.append({"seq": len(events), "event": event, "time": float(len(events)), **fields})
         history.apply(events[-1])
 
-    tell("search_started", objective={"metric": objective.metric, "mode": objective.mode})
+    begun: dict[str, Any] = {"objective": {"metric": objective.metric, "mode": objective.mode}}
+    if warm_start:
+        begun["warm_start"] = {"source": "earlier", "trials": warm_start}
+    tell("search_started", **begun)
     exhausted = False
     while True:
         while len(history.running) < workers and history.next_number < trials and not exhausted:
             number = history.next_number
-            proposal = searcher.default_proposal() if number == 0 else searcher.propose(history, number)
+            known = history.for_searchers
+            proposal = searcher.default_proposal() if number == 0 else warm.proposed(searcher, known, number)
             if proposal is None:
                 exhausted = True
                 break

@@ -55,7 +55,7 @@ def test_a_small_space_is_tried_whole():
 
 def test_in_one_line():
     assert make(options_space(), budget=100).explain() == (
-        "predictor: 100 trials in a space of 65,536 architectures; the first 5 at random"
+        "predictor: 100 trials in a space of 65,536 architectures; at random until 5 have ended"
     )
     assert "a space without end" in make(mixed_space()).explain()
     assert "4.3e+09" in make(options_space(holes=16)).explain()

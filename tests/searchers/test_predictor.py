@@ -229,3 +229,30 @@ def test_it_beats_random_by_far():
 def test_options_that_make_no_sense(options, words):
     with pytest.raises(SpecError, match=words):
         make(options_space(), **options)
+
+
+def test_under_noise_the_recommended_trial_is_truly_better_than_the_best_observed():
+    """20 seeds on a smooth function: the posterior looks through the luck of single values."""
+    space, gains = options_space(holes=6), []
+    for seed in range(20):
+        rng = random.Random(seed)
+        searcher = PredictorSearcher(space, seed=seed)
+        history = History.from_events(
+            simulate(searcher, lambda one, rng=rng: target_score(one) + rng.gauss(0, 0.2), 50, seed=seed)
+        )
+        recommended = history.trials[searcher.recommend(history)]
+        gains.append(target_score(recommended.architecture) - target_score(history.best()[0].architecture))
+        assert searcher.recommend(history, among=[3, 9]) in (3, 9)
+        assert PredictorSearcher(space, seed=seed).recommend(history) == recommended.number, "a pure function"
+    mean = sum(gains) / 20
+    assert mean > 2 * math.sqrt(sum((gain - mean) ** 2 for gain in gains) / 19 / 20)
+
+
+def test_of_a_history_that_says_little_nothing_is_recommended():
+    searcher = PredictorSearcher(options_space())
+    assert searcher.recommend(History()) is None
+    assert searcher.recommend(History.from_events(simulate(searcher, target_score, 9))) is None
+    history = History.from_events(simulate(searcher, target_score, 10))
+    assert searcher.recommend(history) is not None
+    assert searcher.recommend(history, among=[]) is None
+    assert searcher.recommend(history, among=[1]) == 1

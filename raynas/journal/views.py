@@ -1,0 +1,42 @@
+"""The history as strategies see it, where that is not the search's own: ``History.for_searchers``.
+
+It lacks the repeats of finalists: they are asked for by the search, not by the strategy, and measure again what it
+knows. It has the warm start's measurements: trials that ended before the search began, under numbers below 0.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raynas.journal.history import History
+
+#: Strategy, and kind of origin, of a warm start's measurements.
+WARM = "warm start"
+
+
+def warm(history: History, earlier: Sequence[Mapping[str, Any]]) -> None:
+    """Puts a warm start's measurements (docs/journal.md) into an empty history, under the numbers -n to -1."""
+    for number, known in enumerate(earlier, start=-len(earlier)):
+        trial = {"trial": number, "strategy": WARM, "origin": {"kind": WARM}}
+        history.apply({**known, **trial, "event": "trial_proposed"})
+        measured = {"event": "measured", "trial": number, "step": known["rung"], "rung": known["rung"]}
+        reason = "budget" if known["completed"] else "early_stopped"
+        history.apply({**measured, "metrics": known["metrics"], "decision": "stop", "stop_reason": reason})
+        history.trials[number].end_written = True
+
+
+def apart(history: History) -> History:
+    """What is known by now as a history of its own, from the first repeat on. Ended trials, which do not change any
+    more, are shared."""
+    other = copy.copy(history)
+    for name in ("repeats", "ended", "scored", "trials", "seen", "seen_networks", "counts"):
+        setattr(other, name, copy.copy(getattr(history, name)))
+    other.sessions = [replace(session) for session in history.sessions]
+    other.running = {}
+    for number, record in history.running.items():
+        other.trials[number] = other.running[number] = replace(record, measurements=list(record.measurements))
+    return other
