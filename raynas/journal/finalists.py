@@ -38,7 +38,7 @@ class Finalist:
     interval: tuple[float, float] | None
 
     def trial(self, history: History) -> TrialRecord:
-        """The network's trial to take, one whose weights are kept: the best observed of all, or else its best repeat."""
+        """The network's trial to take, whose weights are kept: the best observed of all, or else its best repeat."""
         if self.original in history.best(1):
             return self.original
         return max(self.repeats, key=lambda record: (history.key(record), -record.number))

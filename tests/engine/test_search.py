@@ -79,9 +79,10 @@ def test_a_small_space_is_searched_whole_and_the_end_says_so(tmp_path: Path) -> 
 
 
 def test_the_best_trials_weights_stay_and_no_others(tmp_path: Path) -> None:
-    found = quick(tmp_path, keep_best=2)
+    found = quick(tmp_path, keep_best=2, strategy="evolution")
     kept = {int(path.name) for path in (found.folder / "checkpoints").iterdir()}
     assert kept == {trial.number for trial in found.best_trials(2)}
+    assert found.recommended is None
 
 
 def test_an_edited_space_is_refused_and_shows_what_changed(tmp_path: Path) -> None:
