@@ -96,7 +96,7 @@ class Changes:
     def _trial_has_ended(self, record: TrialRecord, written: bool) -> None:
         """The search's best so far: a point for each trial that ends."""
         history = self.history
-        if history.key(record) > self._best_key:
+        if history.key(record) > self._best_key and record.repeat_of is None:
             self._best_key, self.best = history.key(record), record.number
         if written or self.best is None or history.objective is None or record.ended_at is None:
             return

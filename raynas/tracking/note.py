@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raynas.journal import History
+from raynas.journal.finalists import finalists
 from raynas.tracking.runs import MAX_TAG, clean_key, clean_text, milliseconds
 
 #: Key of the saved view: ``mlflow.sharedViewState.KEY`` on the experiment, ``viewStateShareKey=KEY`` in the address.
@@ -50,6 +51,7 @@ def description(history: History, folder: Path, live: bool) -> str:
     default = history.trials.get(0)
     if default is not None and history.value(default) is not None:
         lines += [f"The space's default (trial 0) has {history.value(default):.5g}.", ""]
+    lines += _recommended(history, objective.metric)
     lines += [
         "Go on with it:",
         "",
@@ -60,6 +62,19 @@ def description(history: History, folder: Path, live: bool) -> str:
         "```",
     ]
     return clean_text("\n".join(lines), MAX_TAG)
+
+
+def _recommended(history: History, metric: str) -> list[str]:
+    """What the search recommends by more than single measurements; no lines where it does not."""
+    for one in finalists(history)[:1]:
+        interval = "" if one.interval is None else f" (95 % interval {one.interval[0]:.5g} to {one.interval[1]:.5g})"
+        trained = f"trial {one.original.number} trained again {len(one.repeats)} times"
+        return [
+            f"Recommended: trial {one.trial(history).number}; {trained}: mean {metric} {one.mean:.5g}{interval}.",
+            "",
+        ]
+    said = history.sessions[-1].recommended if history.sessions else None
+    return [] if said is None else [f"Recommended by what similar networks did: trial {said['trial']}.", ""]
 
 
 def saved_view(history: History) -> str:

@@ -95,6 +95,7 @@ def trial_identity(record: TrialRecord, search_id: str, search_name: str, parent
         "raynas.trial_id": record.trial_id,
         "raynas.network_id": record.network_id,
         "raynas.strategy": record.strategy,
+        "raynas.repeat_of": "" if record.repeat_of is None else str(record.repeat_of),
         "raynas.origin": json.dumps(record.origin, ensure_ascii=False),
     }
     return {key: clean_text(value, MAX_TAG) for key, value in tags.items() if value}

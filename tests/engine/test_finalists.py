@@ -26,23 +26,29 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-class Noisy(Synthetic):
-    """What is measured depends on the trial's seed, as in training."""
+def noisy() -> Synthetic:
+    """What is measured depends on the trial's seed, as in training.
 
-    def start(self, space: Space, architecture: Architecture, context: TrialContext) -> SyntheticEvaluation:
-        evaluation = super().start(space, architecture, context)
-        evaluation.quality += random.Random(context.seed).gauss(0, 0.1)
-        return evaluation
+    Made in a function, since Ray's workers cannot import a test's module.
+    """
+
+    class Noisy(Synthetic):
+        def start(self, space: Space, architecture: Architecture, context: TrialContext) -> SyntheticEvaluation:
+            evaluation = super().start(space, architecture, context)
+            evaluation.quality += random.Random(context.seed).gauss(0, 0.1)
+            return evaluation
+
+    return Noisy()
 
 
 def search(home: Path, **settings: Any) -> raynas.SearchResult:
     usual: dict[str, Any] = {"trials": 7, "workers": 2, "seed": 1, "name": "s", "mlflow": False}
     usual |= {"strategy": "evolution", "scheduler": "asha"}
-    return raynas.search(small(), home=home, evaluator=Noisy(), **{**usual, **settings})
+    return raynas.search(small(), home=home, evaluator=noisy(), **{**usual, **settings})
 
 
 def resume(home: Path, **settings: Any) -> raynas.SearchResult:
-    return raynas.resume("s", home=home, space=small(), evaluator=Noisy(), **settings)
+    return raynas.resume("s", home=home, space=small(), evaluator=noisy(), **settings)
 
 
 def test_finalists_come_on_top_of_the_trials_with_the_full_budget_and_other_seeds(tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_a_finished_search_gets_finalists_and_then_more_trials(tmp_path: Path) -
 
 def test_a_space_that_is_exhausted_has_finalists_too(tmp_path: Path) -> None:
     found = raynas.search(
-        small(2), home=tmp_path, evaluator=Noisy(), name="s", seed=1, workers=2, trials=30, mlflow=False,
+        small(2), home=tmp_path, evaluator=noisy(), name="s", seed=1, workers=2, trials=30, mlflow=False,
         finalists=2, repeats=1,
     )  # fmt: skip
     assert (found.reason, found.history.searched, len(found.history.repeats)) == ("exhausted", 4, 2)
