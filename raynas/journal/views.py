@@ -7,6 +7,7 @@ knows. It has the warm start's measurements: trials that ended before the search
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,14 @@ def warm(history: History, earlier: Sequence[Mapping[str, Any]]) -> None:
 def apart(history: History) -> History:
     """What is known by now as a history of its own, from the first repeat on. Ended trials, which do not change any
     more, are shared."""
+    fresh = {
+        number: replace(record, measurements=list(record.measurements)) for number, record in history.running.items()
+    }
     other = copy.copy(history)
-    for name in ("repeats", "ended", "scored", "trials", "seen", "seen_networks", "counts"):
-        setattr(other, name, copy.copy(getattr(history, name)))
+    for name, value in vars(history).items():
+        if isinstance(value, dict) and not isinstance(value, Counter):
+            setattr(other, name, {key: fresh.get(key, known) for key, known in value.items()})
+        elif isinstance(value, list | set | Counter):
+            setattr(other, name, copy.copy(value))
     other.sessions = [replace(session) for session in history.sessions]
-    other.running = {}
-    for number, record in history.running.items():
-        other.trials[number] = other.running[number] = replace(record, measurements=list(record.measurements))
     return other
