@@ -29,7 +29,10 @@ class HillClimber(ArchitectureSearcher):
         return {"first": 3, "beam": 2 if trials is None or trials < 50 else 5}
 
     def propose(self, history: History, number: int) -> Proposal | None:
-        """The history holds all trials: ``history.trials``, ``history.running``, ``history.value(trial)``, …"""
+        """The history holds all trials: ``history.trials``, ``history.running``, ``history.value(trial)``, …
+
+        What a warm start brought (``--warm-start``) is among them: trials that have ended, under numbers below 0.
+        """
         rng = self.rng(number)  # the same for this trial in every process
         best = history.best(self.beam)  # the highest rung first, then the objective there
         if number < self.first or not best:

@@ -88,7 +88,7 @@ def describe(history: History) -> str:
     if not known:
         return ""
     source = Path(known["source"]).name if _is_file(known["source"]) else known["source"]
-    return f"warm start: {known['fitting']} of {known['measurements']} measurements of {source} are of this space"
+    return f"begins with {known['fitting']} of {known['measurements']} measurements of {source}: those of this space"
 
 
 def _is_file(reference: str) -> bool:

@@ -37,7 +37,7 @@ def test_it_outlives_its_source_and_replays(tmp_path: Path, source: raynas.Searc
     shutil.copytree(source.folder, tmp_path / "first")
     found = quick(tmp_path, strategy=strategy, warm_start="first", trials=6)
     shutil.rmtree(tmp_path / "first")
-    assert "warm start: 10 of 10 measurements of first" in found.history.sessions[0].started["explanation"]
+    assert "begins with 10 of 10 measurements of first" in found.history.sessions[0].started["explanation"]
     best = source.best
     assert best is not None
     assert (found.history.trials[1].trial_id, found.history.trials[1].strategy) == (best.trial_id, "warm start")
