@@ -17,7 +17,7 @@ from raynas.engine.folder import SearchFolder
 from raynas.journal import History, TrialRecord, Writer
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.history import LOWEST
-from raynas.schedulers.rungs import Decision, StoppingRule
+from raynas.schedulers.rungs import Action, Decision, StoppingRule
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
 
@@ -112,6 +112,8 @@ class Session:
             for known in trial.measurements:
                 decision = Decision(known.decision, known.stop_reason, known.rung)  # type: ignore[arg-type]
                 self.rule.replay(trial.number, known.step, self._value(known.metrics), decision)
+            if trial.number not in self.history.paused:
+                self.rule.leave(trial.number)
             if trial.terminal:
                 if trial.end_written:
                     self._tidy(trial)
@@ -122,18 +124,25 @@ class Session:
         self.queue_unfinished()
 
     def queue_unfinished(self) -> None:
-        """Trials without an end are proposed first, under their own numbers."""
-        self._unfinished = deque(sorted(self.history.running))
+        """Trials without an end are proposed first, under their own numbers; paused ones wait for their promotion."""
+        self._unfinished = deque(sorted(self.history.running.keys() - self.history.paused.keys()))
 
     # -- proposals -----------------------------------------------------------------------------------------------
 
     def next_trial(self) -> TrialRecord | None:
-        """The trial to start now; None where the search gives out no more (``stop_reason`` says why)."""
+        """The trial to start now: an unfinished, a promoted, or a new one.
+
+        None where the search gives out no more (``stop_reason`` says why), or has to wait for those that run
+        (``waits``).
+        """
         if self.stop_reason in _ALL_PROPOSED:
             while self._unfinished:
                 trial = self.history.trials[self._unfinished.popleft()]
                 if not trial.terminal:
                     return trial
+            promoted = self.rule.promotable()
+            if promoted is not None:
+                return self._promote(self.history.trials[promoted])
         if self.stop_reason is not None:
             return None
         number = len(self.history.trials)
@@ -165,6 +174,27 @@ class Session:
         )
         return self.history.trials[number]
 
+    def _promote(self, trial: TrialRecord) -> TrialRecord:
+        self.record("trial_promoted", trial=trial.number, rung=trial.steps, session=self.number)
+        self.rule.leave(trial.number)
+        return trial
+
+    @property
+    def waits(self) -> bool:
+        """Whether trials that run may make another one promotable, after all have been proposed."""
+        under_way = len(self.history.running) > len(self.history.paused)
+        return self.rule.pauses and under_way and self.stop_reason in _ALL_PROPOSED
+
+    def close_paused(self) -> None:
+        """Ends the paused trials of a search that is at its end: nobody will promote them.
+
+        Where a limit on time, an interruption or a fault ended the session they stay as they are, as running ones do.
+        """
+        if self.stop_reason in ("trials", "exhausted"):
+            for trial in list(self.history.paused.values()):
+                self.rule.leave(trial.number)
+                self._write_end(trial, "early_stopped")
+
     def started(self, number: int) -> None:
         """A worker took the trial in hand."""
         attempt = self._attempts.get(number, self.history.trials[number].attempts)
@@ -173,19 +203,19 @@ class Session:
 
     # -- reports -------------------------------------------------------------------------------------------------
 
-    def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> bool:
-        """Takes in a measurement; whether the trial goes on."""
+    def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> Action:
+        """Takes in a measurement; what becomes of the trial."""
         trial = self.history.trials[number]
         if trial.terminal:
-            return False
+            return "stop"
         if step <= trial.steps:
-            return True  # known: emitted again after a death between report and checkpoint
+            return "continue"  # known: emitted again after a promotion, or a death between report and checkpoint
         if self.objective.metric not in metrics:
             error = self._metric_missing(metrics)
             self.failed(number, "exception", error)
             self.message = error["message"]
             self.stop("all_failed")
-            return False
+            return "stop"
         decision = self.rule.record(number, step, self._value(metrics))
         self.record(
             "measured",
@@ -201,8 +231,7 @@ class Session:
         if decision.action == "stop":
             assert decision.reason is not None
             self._write_end(trial, decision.reason)
-            return False
-        return True
+        return decision.action
 
     def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
         """The trial cannot go on."""

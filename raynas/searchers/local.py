@@ -8,6 +8,7 @@ until improvement" in the paper).
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,8 @@ class _Climbs:
 
     Attributes:
         started: the number of the latest climb; -1 before the first.
-        standing: climb to the number of its best ended trial; climbs without one are not there.
+        standing: climb to the number of its best judged trial (ended, or paused at a rung); climbs without one are not
+            there.
     """
 
     def __init__(self) -> None:
@@ -98,9 +100,10 @@ class _Climbs:
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
         self._proposed = 0  # how many of history.trials were read
-        self._ended = 0  # how many of history.ended
+        self._judged = 0  # how many of history.judged
         self.started = -1
         self.standing: dict[int, int] = {}
+        self._keys: dict[int, tuple[int, float]] = {}  # climb to that trial's key
 
     def follow(self, history: History) -> bool:
         """Takes what is new; says whether this is another history than before."""
@@ -110,11 +113,11 @@ class _Climbs:
         for number in range(self._proposed, len(history.trials)):
             self.started = max(self.started, _climb(history.trials[number].origin))
         self._proposed = len(history.trials)
-        for number in history.ended[self._ended :]:
-            climb, key = _climb(history.trials[number].origin), history.key(number)
-            if key > LOWEST and (climb not in self.standing or key > history.key(self.standing[climb])):
-                self.standing[climb] = number
-        self._ended = len(history.ended)
+        for number, key in itertools.islice(history.judged, self._judged, None):
+            climb = _climb(history.trials[number].origin)
+            if key > self._keys.get(climb, LOWEST):
+                self.standing[climb], self._keys[climb] = number, key
+        self._judged = len(history.judged)
         return other
 
 
