@@ -21,34 +21,44 @@ from raynas.schedulers.scheduler import RungScheduler
 
 
 class ProposalQueue(Searcher):
-    """Unfinished trials first, then proposals, never more at once than there are workers.
+    """Unfinished trials first, then promoted ones, then proposals, never more at once than there are workers.
+
+    It is here that a worker turns out to be free, so trials are promoted here. One that Ray holds paused goes on as
+    Ray's own trial; one that was paused in an earlier session, or before Ray was started anew, becomes a new one.
 
     The limit stands here, and not in Ray's own, since Ray asks for the next trial while the last one is still
     running: a strategy would then propose without having seen its result.
     """
 
-    def __init__(self, session: Session, max_concurrent: int) -> None:
+    def __init__(self, session: Session, scheduler: JournallingScheduler, max_concurrent: int) -> None:
         super().__init__()
         self._session = session
+        self._scheduler = scheduler
         self._max_concurrent = max_concurrent
-        self._running: dict[str, int] = {}
+        self._live: dict[str, int] = {}  # Ray's trials that run or are paused
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        # None while nothing runs would make Ray sleep; a session that has no next trial says why and finishes, or
-        # waits for trials under way.
-        if len(self._running) >= self._max_concurrent:
+        # None while nothing runs or is paused would make Ray sleep; a session that has no next trial says why and is at
+        # its end, or waits for trials under way.
+        if len(self._live) - len(self._scheduler.held) >= self._max_concurrent:
             return None
         trial = self._session.next_trial()
         if trial is None:
-            return None if self._session.stop_reason is None else Searcher.FINISHED
-        self._running[trial_id] = trial.number
+            if self._session.stop_reason is None:
+                return None
+            self._scheduler.over = True
+            return Searcher.FINISHED
+        if trial.number in self._scheduler.held:
+            self._scheduler.resume(trial.number)
+            return None
+        self._live[trial_id] = trial.number
         return {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the scheduler has told the session."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        number = self._running.pop(trial_id)
+        number = self._live.pop(trial_id)
         if error:
             self._session.gave_up(number)
 
@@ -60,11 +70,19 @@ class ProposalQueue(Searcher):
 
 
 class JournallingScheduler(RungScheduler):
-    """Hands every report to the session and turns its answer into Ray's words."""
+    """Hands every report to the session and turns its answer into Ray's words.
+
+    A trial is paused without Ray's checkpoint, since it has its own; as Ray's population-based training does it: by
+    asking the controller, and answering that there is nothing to do. (Answered ``PAUSE``, Ray calls ``save``.)
+
+    Attributes:
+        over: no trial will be promoted any more (state, set by the ``ProposalQueue``).
+    """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.rule, session.objective)
         self._session = session
+        self.over = False
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = int(trial.config["trial"])
@@ -77,8 +95,20 @@ class JournallingScheduler(RungScheduler):
         if "disk_full" in report:
             self._session.disk_full(report["disk_full"])
             return TrialScheduler.STOP
-        goes_on = all(self._session.measured(number, **measurement) for measurement in report["measurements"])
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        for measurement in report["measurements"]:
+            action = self._session.measured(number, **measurement)
+            if action == "pause":
+                self.hold(trial)
+                tune_controller.pause_trial(trial, should_checkpoint=False)
+                return TrialScheduler.NOOP
+            if action == "stop":
+                return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE
+
+    def promote(self, tune_controller: Any) -> None:
+        """Nothing while the search goes on: the ``ProposalQueue`` promotes."""
+        if self.over:
+            self.end_paused(tune_controller)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         super().on_trial_error(tune_controller, trial)

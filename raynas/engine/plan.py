@@ -11,7 +11,6 @@ from typing import Any
 from raynas.engine.cluster import available_cpus
 from raynas.engine.parts import Parts, make_rule, step_seconds
 from raynas.evaluators.evaluator import TrialContext
-from raynas.schedulers.rungs import StoppingRule
 from raynas.space import Architecture
 
 #: One step of the default and of this many random samples is measured.
@@ -55,7 +54,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     seconds = step_seconds(spec) or statistics.median(_measured_seconds(parts, spec, each) for each in tried)
     workers = spec["workers"] or max(1, int(available_cpus() / spec["cpus_per_trial"]))
     workers = min(workers, spec["max_concurrent"] or workers)
-    steps = expected_steps(make_rule(spec))
+    steps = make_rule(spec).expected_steps
     per_trial = max(1e-9, steps * seconds / workers)
     limits = {"trials": spec["trials"], "time": None, "size": None}
     if spec["time"] is not None:
@@ -81,21 +80,6 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
         seconds=None if trials is None else trials * per_trial + again,
         limit=limit,
     )
-
-
-def expected_steps(rule: StoppingRule) -> float:
-    """Steps of a mean trial where each rung lets one in ``reduction_factor`` pass.
-
-    Example:
-        >>> from raynas.schedulers.rungs import Rungs
-        >>> expected_steps(Rungs(9, grace_period=1, reduction_factor=3))
-        2.333333333333333
-    """
-    steps, alive, before = 0.0, 1.0, 0
-    for level in rule.levels:
-        steps += alive * (level - before)
-        alive, before = alive / rule.reduction_factor, level
-    return steps
 
 
 def _measured_seconds(parts: Parts, spec: dict[str, Any], architecture: Architecture) -> float:

@@ -19,7 +19,7 @@ from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.finalists import next_repeat
-from raynas.schedulers.rungs import Decision, FullBudget, StoppingRule
+from raynas.schedulers.rungs import Action, Decision, FullBudget, StoppingRule
 from raynas.searchers import warm
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
@@ -122,6 +122,8 @@ class Session:
             for known in trial.measurements if trial.repeat_of is None else ():
                 decision = Decision(known.decision, known.stop_reason, known.rung)  # type: ignore[arg-type]
                 self.rule.replay(trial.number, known.step, self._value(known.metrics), decision)
+            if trial.number not in self.history.paused:
+                self.rule.leave(trial.number)
             if trial.terminal:
                 if trial.end_written:
                     self.keeper.ended(trial)
@@ -132,26 +134,30 @@ class Session:
         self.queue_unfinished()
 
     def queue_unfinished(self) -> None:
-        """Trials without an end are proposed first, under their own numbers."""
-        self._unfinished = deque(sorted(self.history.running))
+        """Trials without an end are proposed first, under their own numbers; paused ones wait for their promotion."""
+        self._unfinished = deque(sorted(self.history.running.keys() - self.history.paused.keys()))
 
     # -- proposals -----------------------------------------------------------------------------------------------
 
     def next_trial(self) -> TrialRecord | None:
-        """The trial to start now; None where the search gives out no more (``stop_reason`` says why).
+        """The trial to start now: an unfinished, a promoted, or a new one.
 
-        None without a reason means: not now. Finalists are known when all trials under way have ended.
+        None where the search gives out no more: ``stop_reason`` says why. None without a reason means: not now. What
+        those that run will show decides who is promoted, and who the finalists are.
         """
         if self.stop_reason in _ALL_PROPOSED:
             while self._unfinished:
                 trial = self.history.trials[self._unfinished.popleft()]
                 if not trial.terminal:
                     return trial
+            promoted = self.rule.promotable()
+            if promoted is not None:
+                return self._promote(self.history.trials[promoted])
         if self.stop_reason is not None:
             return None
         number = len(self.history.trials)
         if self.trials is not None and self.history.searched >= self.trials:
-            return self._next_repeat("trials")
+            return self._all_proposed("trials")
         if number == 0:
             architecture = self.space.default()
             trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
@@ -160,7 +166,7 @@ class Session:
         else:
             proposal = warm.proposed(self.searcher, self.history.for_searchers, number)
             if proposal is None:
-                return self._next_repeat("exhausted")
+                return self._all_proposed("exhausted")
             architecture, strategy, origin = proposal.architecture, self.strategy, proposal.origin
             trial_id, network_id = proposal.trial_id, proposal.network_id
             strategy = views.WARM if origin.get("kind") == views.WARM else strategy
@@ -178,11 +184,13 @@ class Session:
         )
         return self.history.trials[number]
 
-    def _next_repeat(self, reason: str) -> TrialRecord | None:
-        """A finalist once more, when all that the search proposed has ended; where all are made, that is the end."""
+    def _all_proposed(self, reason: str) -> TrialRecord | None:
+        """The search has proposed all that it will: once that has ended, a finalist once more; else the end."""
         history = self.history
-        if self.finalists and not history.repeats.issuperset(history.running):
+        under_way = history.running.keys() - history.paused.keys() - history.repeats
+        if under_way and (self.rule.pauses or self.finalists):
             return None
+        self._close_paused()
         found = next_repeat(history, self.finalists, self.repeats)
         if found is None:
             self.stop(reason)
@@ -204,6 +212,20 @@ class Session:
         )
         return history.trials[number]
 
+    def _promote(self, trial: TrialRecord) -> TrialRecord:
+        self.record("trial_promoted", trial=trial.number, rung=trial.steps, session=self.number)
+        self.rule.leave(trial.number)
+        return trial
+
+    def _close_paused(self) -> None:
+        """Ends the paused trials of a search that has proposed all: nobody will promote them.
+
+        Where a limit on time, an interruption or a fault ends the session they stay as they are, as running ones do.
+        """
+        for trial in list(self.history.paused.values()):
+            self.rule.leave(trial.number)
+            self._write_end(trial, "early_stopped")
+
     def started(self, number: int) -> None:
         """A worker took the trial in hand."""
         attempt = self._attempts.get(number, self.history.trials[number].attempts)
@@ -212,19 +234,19 @@ class Session:
 
     # -- reports -------------------------------------------------------------------------------------------------
 
-    def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> bool:
-        """Takes in a measurement; whether the trial goes on."""
+    def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> Action:
+        """Takes in a measurement; what becomes of the trial."""
         trial = self.history.trials[number]
         if trial.terminal:
-            return False
+            return "stop"
         if step <= trial.steps:
-            return True  # known: emitted again after a death between report and checkpoint
+            return "continue"  # known: emitted again after a promotion, or a death between report and checkpoint
         if self.objective.metric not in metrics:
             error = self._metric_missing(metrics)
             self.failed(number, "exception", error)
             self.message = error["message"]
             self.stop("all_failed")
-            return False
+            return "stop"
         rule = self.rule if trial.repeat_of is None else self._full_budget
         decision = rule.record(number, step, self._value(metrics))
         self.record(
@@ -241,8 +263,7 @@ class Session:
         if decision.action == "stop":
             assert decision.reason is not None
             self._write_end(trial, decision.reason)
-            return False
-        return True
+        return decision.action
 
     def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
         """The trial cannot go on."""

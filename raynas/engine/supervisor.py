@@ -66,11 +66,12 @@ def _fit(session: Session, worker_setup: Any, slots: Slots) -> None:
     from raynas.engine.trainable import TrialRunner
 
     trainable = tune.with_parameters(TrialRunner, worker=worker_setup)
+    scheduler = JournallingScheduler(session)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": slots.cpus, **({"GPU": slots.gpus} if slots.gpus else {})}),
         tune_config=tune.TuneConfig(
-            search_alg=ProposalQueue(session, slots.workers),
-            scheduler=JournallingScheduler(session),
+            search_alg=ProposalQueue(session, scheduler, slots.workers),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda trial: f"trial-{trial.config['trial']}",
@@ -95,7 +96,7 @@ def _attribute(session: Session, error: Exception) -> None:
     one; where several ran, none is blamed and all go on from their checkpoints.
     """
     text = _chain_text(error)
-    running = sorted(session.history.running)
+    running = sorted(session.history.running.keys() - session.history.paused.keys())
     pids = {int(found) for found in _PID.findall(text)}
     blamed = [number for number in running if _worker_pid(session, number) in pids]
     if not blamed and len(running) == 1:

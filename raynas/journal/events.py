@@ -42,6 +42,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "trial_started": ("trial", "attempt", "session"),
     "measured": ("trial", "attempt", "step", "metrics", "seconds", "rung", "decision", "stop_reason"),
+    "trial_promoted": ("trial", "rung", "session"),
     "trial_ended": ("trial", "state", "reason", "error", "steps", "seconds"),
     "session_ended": ("session", "reason", "message"),
 }

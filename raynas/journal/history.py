@@ -109,8 +109,10 @@ class History:
         trials: number to record, in the order of proposals.
         repeats: numbers of the trials that train a finalist again.
         seen, seen_networks: trial ids and network ids that were ever proposed, running and failed ones included.
-        running: number to record of the trials that are not terminal (under way, or left unfinished).
+        running: number to record of the trials that are not terminal (under way, left unfinished, or paused).
+        paused: of these, the ones that wait at a rung for their promotion.
         ended: numbers in the order of their terminal facts.
+        judged: ``(number, key then)``, in order, each time that a trial reached a rung or ended.
         scored: numbers in the order in which they got their first score.
         counts: how many trials are in each state.
         steps_trained: steps measured over all trials.
@@ -126,7 +128,9 @@ class History:
         self.seen: set[str] = set()
         self.seen_networks: set[str] = set()
         self.running: dict[int, TrialRecord] = {}
+        self.paused: dict[int, TrialRecord] = {}
         self.ended: list[int] = []
+        self.judged: list[tuple[int, tuple[int, float]]] = []
         self.scored: list[int] = []
         self.counts: Counter[str] = Counter()
         self.steps_trained = 0
@@ -297,9 +301,17 @@ class History:
             record.score = (measurement.rung, measurement.metrics)
             if first:
                 self.scored.append(record.number)
-        if measurement.decision == "stop":
+        self.paused.pop(record.number, None)
+        if measurement.decision == "pause":
+            self.paused[record.number] = record
+        if measurement.decision != "stop" and measurement.rung is not None:
+            self.judged.append((record.number, self.key(record)))
+        elif measurement.decision == "stop":
             reason = measurement.stop_reason or "early_stopped"
             self._end(record, STATE_OF_STOP.get(reason, "stopped"), reason, time)
+
+    def _trial_promoted(self, event: Mapping[str, Any], time: float) -> None:
+        self.paused.pop(event["trial"], None)
 
     def _trial_ended(self, event: Mapping[str, Any], time: float) -> None:
         record = self.trials.get(event["trial"])
@@ -316,7 +328,9 @@ class History:
         record.reason = reason
         record.ended_at = time
         del self.running[record.number]
+        self.paused.pop(record.number, None)
         self.ended.append(record.number)
+        self.judged.append((record.number, self.key(record)))
         if state != "failed":
             self._judged_steps += record.steps
 
@@ -333,5 +347,6 @@ _HANDLERS = {
     "trial_proposed": History._trial_proposed,
     "trial_started": History._trial_started,
     "measured": History._measured,
+    "trial_promoted": History._trial_promoted,
     "trial_ended": History._trial_ended,
 }

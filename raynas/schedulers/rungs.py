@@ -1,9 +1,10 @@
 """Asynchronous successive halving (ASHA), the stopping variant, as pure arithmetic on exact integer rungs.
 
 Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning" (MLSys, arXiv:1810.05934), algorithm 2, in the
-stopping form of Ray Tune's ``AsyncHyperBandScheduler`` and Syne Tune: no trial is ever paused. When a trial reaches a
-rung, its value is entered there; it goes on if it is among the best ``1 / reduction_factor`` of all that the rung has
-seen so far, itself included, and stops otherwise. The first at a rung always goes on.
+stopping form of Ray Tune's ``AsyncHyperBandScheduler`` and Syne Tune: no trial is ever paused (``promotion`` has the
+form of the paper). When a trial reaches a rung, its value is entered there; it goes on if it is among the best
+``1 / reduction_factor`` of all that the rung has seen so far, itself included, and stops otherwise. The first at a rung
+always goes on.
 
 "Among the best" is exact: of ``n`` values, the best ``ceil(n / reduction_factor)`` go on, and equals of the last of
 them. (That is the ``1 - 1 / reduction_factor`` percentile with linear interpolation, without its rounding errors.)
@@ -18,9 +19,11 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from raynas.errors import SpecError
+
+Action = Literal["continue", "stop", "pause"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,13 @@ class Decision:
     """What becomes of a trial after a measurement.
 
     Attributes:
-        action: ``"continue"``, ``"stop"`` or ``"pause"``.
+        action: ``"continue"``, ``"stop"``, or ``"pause"`` until the trial is promoted (``StoppingRule.promotable``).
         reason: with ``"stop"``, the journal's ``stop_reason``: ``"budget"`` (all steps done), ``"early_stopped"``,
             ``"nan"`` (the value is not finite); else None.
         rung: the rung that the measurement stands at, or None.
     """
 
-    action: Literal["continue", "stop", "pause"]
+    action: Action
     reason: str | None = None
     rung: int | None = None
 
@@ -55,10 +58,23 @@ def defaults(max_steps: int) -> tuple[int, int]:
     return max(1, -(-max_steps // parts)), 3
 
 
+def geometric(grace_period: int, reduction_factor: int, max_steps: int) -> tuple[int, ...]:
+    """ASHA's rungs: ``grace_period · reduction_factor^k`` below ``max_steps``, then ``max_steps``."""
+    levels, level = [], grace_period
+    while level < max_steps:
+        levels.append(level)
+        level *= reduction_factor
+    return (*levels, max_steps)
+
+
 class StoppingRule(ABC):
     """The contract of a scheduler: told every measurement of every trial in the order of arrival, it decides.
 
     A scheduler of one's own derives from this, is made with the arguments below, and is found by entry point or file.
+    One that pauses trials says so (``pauses``), and is asked for one to promote whenever a worker is free.
+
+    Attributes:
+        pauses: whether ``record`` may answer ``"pause"``.
 
     Args:
         max_steps: a trial's full budget in steps.
@@ -69,6 +85,8 @@ class StoppingRule(ABC):
     Raises:
         SpecError: a budget, period or factor that makes no sense.
     """
+
+    pauses: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -109,7 +127,29 @@ class StoppingRule(ABC):
 
     @abstractmethod
     def replay(self, trial: int, step: int, value: float, decision: Decision) -> None:
-        """Enters a measurement with the decision that was made on it then."""
+        """Enters a measurement with the decision that was made on it then; of one trial in the order of its steps."""
+
+    def promotable(self) -> int | None:
+        """The paused trial that goes on now that a worker is free; None: a new one may begin. Changes nothing."""
+        return None
+
+    def leave(self, trial: int) -> None:
+        """The trial is paused no more: it was promoted, or it ended where it was. Nothing happens to any other."""
+        return None
+
+    @property
+    def expected_steps(self) -> float:
+        """Steps of a mean trial where each rung lets one in ``reduction_factor`` pass.
+
+        Example:
+            >>> Rungs(9, grace_period=1, reduction_factor=3).expected_steps
+            2.333333333333333
+        """
+        steps, alive, before = 0.0, 1.0, 0
+        for level in self.levels:
+            steps += alive * (level - before)
+            alive, before = alive / self.reduction_factor, level
+        return steps
 
     def rung(self, step: int) -> int | None:
         """The rung that a step stands at: the step itself, or None."""
@@ -144,11 +184,7 @@ class Rungs(StoppingRule):
         reduction_factor: int | None = None,
     ) -> None:
         super().__init__(max_steps, mode=mode, grace_period=grace_period, reduction_factor=reduction_factor)
-        levels, level = [], self.grace_period
-        while level < max_steps:
-            levels.append(level)
-            level *= int(self.reduction_factor)
-        self._levels = (*levels, max_steps)
+        self._levels = geometric(self.grace_period, int(self.reduction_factor), max_steps)
         self._sign = 1.0 if mode == "max" else -1.0
         self._values: dict[int, list[float]] = {level: [] for level in self._levels}  # signed, ascending
         self._decisions: dict[tuple[int, int], Decision] = {}

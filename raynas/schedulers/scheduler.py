@@ -7,35 +7,44 @@ decision on it: of Ray's hooks, the scheduler's comes before the searcher's and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from raynas.journal.history import History
-from raynas.schedulers.rungs import Decision, StoppingRule
+from raynas.schedulers.rungs import Action, Decision, StoppingRule
 from raynas.tasks.objective import Objective
 
 _ACTIONS = {"continue": TrialScheduler.CONTINUE, "stop": TrialScheduler.STOP, "pause": TrialScheduler.PAUSE}
 
 
 def replay(rule: StoppingRule, history: History) -> None:
-    """Enters every journalled measurement at a rung into a fresh rule, with the decision that was made on it."""
+    """Puts a fresh rule where a journal left it: every measurement at a rung with its decision, and who is paused."""
     assert history.objective is not None
     for number, trial in history.trials.items():
         for measurement in trial.measurements if trial.repeat_of is None else ():
             if measurement.rung is not None:
                 value = measurement.metrics.get(history.objective.metric, float("nan"))
-                action = cast(Literal["continue", "stop", "pause"], measurement.decision)
+                action = cast(Action, measurement.decision)
                 decision = Decision(action, measurement.stop_reason, measurement.rung)
                 rule.replay(number, measurement.step, value, decision)
+        if number not in history.paused:
+            rule.leave(number)
 
 
 class RungScheduler(TrialScheduler):
-    """Runs trials first come, first served, and stops them by a rule.
+    """Runs trials first come, first served, and stops, pauses and promotes them by a rule.
+
+    Of a paused trial Ray keeps the checkpoint (the trainable has to be able to write one), and gives its resources to
+    others. A promoted trial goes before those that wait. Ray does not say when a worker is free, so here a trial is
+    promoted as soon as it may be. Once the searcher has no more trials and nothing runs, paused trials end.
 
     A result needs the objective's metric, and its step: ``step``, or else Ray's ``training_iteration`` (which starts
     again at 1 when Ray retries a trial). A trial's number is ``config["trial"]``, or else the order of arrival.
+
+    Attributes:
+        held: the trials that are paused in Ray, by our number (state).
 
     Args:
         rule: for example ``Rungs(27)``.
@@ -54,6 +63,7 @@ class RungScheduler(TrialScheduler):
         self._numbers: dict[str, int] = {}  # Ray's trial id to our number
         # Ray's FIFO scheduler looks through all trials ever made at each step; this holds those that wait.
         self._waiting: dict[str, Trial] = {}
+        self.held: dict[int, Trial] = {}
 
     def decide(self, number: int, result: Mapping[str, Any]) -> Decision:
         """The rule's decision on a result.
@@ -80,7 +90,10 @@ class RungScheduler(TrialScheduler):
         self._waiting[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        return self.answer(self.decide(self.number(trial), result))
+        decision = self.decide(self.number(trial), result)
+        if decision.action == "pause":
+            self.hold(trial)
+        return self.answer(decision)
 
     @staticmethod
     def answer(decision: Decision) -> str:
@@ -88,11 +101,46 @@ class RungScheduler(TrialScheduler):
         return _ACTIONS[decision.action]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        if self.held:
+            self.promote(tune_controller)
         for trial in list(self._waiting.values()):
-            if trial.status == Trial.PENDING:
+            if trial.status in (Trial.PENDING, Trial.PAUSED):
                 return trial
             del self._waiting[trial.trial_id]  # it runs; Ray adds it again if it has to be run again
         return None
+
+    def hold(self, trial: Trial) -> None:
+        """The trial is to be paused in Ray."""
+        self.held[self.number(trial)] = trial
+        self._waiting.pop(trial.trial_id, None)  # where it may still be, though it ran
+
+    def promote(self, tune_controller: Any) -> None:
+        """Looks for a paused trial to go on with, or ends them all where none ever will."""
+        number = self.rule.promotable()
+        trial = None if number is None else self.held.get(number)
+        if trial is not None and trial.status == Trial.PAUSED:  # else Ray still writes its checkpoint
+            assert number is not None
+            self.rule.leave(number)
+            self.resume(number)
+        elif number is None and self._nothing_else(tune_controller):
+            self.end_paused(tune_controller)
+
+    def resume(self, number: int) -> None:
+        """Makes the paused trial the next to run."""
+        trial = self.held.pop(number)
+        self._waiting = {trial.trial_id: trial, **self._waiting}
+
+    def end_paused(self, tune_controller: Any) -> None:
+        """Ends the trials that nobody will promote: Ray goes on for ever while there are paused ones."""
+        for number, trial in list(self.held.items()):
+            self.rule.leave(number)
+            tune_controller.stop_trial(trial)
+
+    def _nothing_else(self, tune_controller: Any) -> bool:
+        """Whether the searcher has no more trials and all that are left are paused."""
+        if not tune_controller.search_alg.is_finished():
+            return False
+        return all(trial.is_finished() or trial.status == Trial.PAUSED for trial in tune_controller.get_trials())
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         self._waiting.pop(trial.trial_id, None)
@@ -102,6 +150,7 @@ class RungScheduler(TrialScheduler):
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         self._waiting.pop(trial.trial_id, None)
+        self.held.pop(self.number(trial), None)
 
     def debug_string(self) -> str:
         return f"{type(self.rule).__name__}: rungs at {', '.join(map(str, self.rule.levels))}"

@@ -87,7 +87,8 @@ class _Climbs:
 
     Attributes:
         started: the number of the latest climb; -1 before the first.
-        standing: climb to the number of its best ended trial; climbs without one are not there.
+        standing: climb to the number of its best judged trial (ended, or paused at a rung); climbs without one are not
+            there.
     """
 
     def __init__(self) -> None:
@@ -99,9 +100,10 @@ class _Climbs:
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
         self._proposed = 0  # how many of history.trials were read
-        self._ended = 0  # how many of history.ended
+        self._judged = 0  # how many of history.judged
         self.started = -1
         self.standing: dict[int, int] = {}
+        self._keys: dict[int, tuple[int, float]] = {}  # climb to that trial's key
 
     def follow(self, history: History) -> bool:
         """Takes what is new; says whether this is another history than before."""
@@ -111,11 +113,11 @@ class _Climbs:
         for record in itertools.islice(history.trials.values(), self._proposed, None):
             self.started = max(self.started, _climb(record.origin))
         self._proposed = len(history.trials)
-        for number in history.ended[self._ended :]:
-            climb, key = _climb(history.trials[number].origin), history.key(number)
-            if key > LOWEST and (climb not in self.standing or key > history.key(self.standing[climb])):
-                self.standing[climb] = number
-        self._ended = len(history.ended)
+        for number, key in itertools.islice(history.judged, self._judged, None):
+            climb = _climb(history.trials[number].origin)
+            if key > self._keys.get(climb, LOWEST):
+                self.standing[climb], self._keys[climb] = number, key
+        self._judged = len(history.judged)
         return other
 
 

@@ -20,7 +20,7 @@ from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import LOWEST, History
 from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
-from raynas.searchers.ranking import Ranking
+from raynas.searchers.ranking import Ranking, scores_of
 from raynas.searchers.relevance import log_prior, relevance
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
@@ -180,7 +180,8 @@ class PredictorSearcher(ArchitectureSearcher):
         features = self._features
         numbers = self._fitted()
         ranking = self._ranking
-        targets = normal_scores(np.array([ranking.rank(history.key(number)) for number in numbers]), len(ranking))
+        ranks = ranking.ranks()
+        targets = normal_scores(np.array([ranks[number] for number in numbers]), len(ranking))
         known = features.points([history.trials[number].architecture for number in numbers])
         asked = features.points(candidates)
         weights = self._weights(history)
@@ -195,16 +196,17 @@ class PredictorSearcher(ArchitectureSearcher):
         From how many follows from how many there are, so it does not matter when anyone asked before.
         """
         count = float(_FIRST)
-        if len(self._ranking) < count:
+        if len(self._ranking.log) < count:
             return None
-        while count * _GROWTH <= len(self._ranking):
+        while count * _GROWTH <= len(self._ranking.log):
             count *= _GROWTH
         if self._learned is None or self._learned[0] is not history or self._learned[1] != int(count):
-            ranked = sorted(self._ranking.numbers[: int(count)], key=lambda number: (history.key(number), -number))
+            then = scores_of(self._ranking.log[: int(count)])
+            ranked = sorted(then, key=lambda number: (then[number], -number))
             features = self._features
             most = min(_LEARNED_FROM, int(math.sqrt(_FIGURES / features.holes.count)))
             numbers = self._selection(ranked, max(most, 2 * _FIRST))
-            keys = [history.key(number) for number in numbers]
+            keys = [then[number] for number in numbers]
             places = [(bisect_left(keys, key) + bisect_right(keys, key) + 1) / 2 for key in keys]
             points = features.points([history.trials[number].architecture for number in numbers])
             scores = normal_scores(np.array(places), len(places))

@@ -1,25 +1,41 @@
-"""What a history says of which architectures are better: the ended trials in order. A cache that follows a history."""
+"""What a history says of which architectures are better: the judged trials in order. A cache that follows a history.
+
+Under early stopping, trials were judged at different rungs, and neither value nor rung alone orders them: who was
+stopped at the first rung may be better than who came there first and went on to disappoint. So a value at a rung is
+carried to the next one by what the trials with a value at both tell: a line through them, by Theil and Sen (Sen 1968,
+JASA 63(324)), whose medians a diverged trial does not move. That those trials were chosen by their values at the lower
+rung does not bend a regression on those values. Until there are ``PAIRS`` such trials, the higher rung wins.
+"""
 
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left, bisect_right, insort
+import math
+from bisect import bisect_left, bisect_right
+
+import numpy as np
 
 from raynas.journal.history import LOWEST, History, TrialRecord
 from raynas.space import Architecture
 
 #: Reasons of failures that say nothing of the architecture.
 _NOT_ITS_FAULT = frozenset({"infrastructure"})
+#: So many trials with values at two rungs, and a line is laid through them; through so many of the latest at most.
+PAIRS, _MOST_PAIRS = 6, 200
+
+#: How good a trial is known to be, bigger is better: first what cannot be carried to each other, then the value.
+Score = tuple[int, float]
+_FAILED: Score = (-1, -math.inf)
 
 
 class Ranking:
-    """Ended trials by ``History.key``: the higher rung wins, then the value; failures of an architecture come last.
+    """Trials that ended or reached a rung, by their value at the highest rung, or carried to it (see the module).
 
-    Its content is a function of the history alone, however often it was followed on the way.
+    Failures of an architecture come last. Its content is a function of the history alone, however often it was
+    followed on the way.
 
     Attributes:
-        order: ``(key, -number)``, worst first (state).
-        numbers: the trials that count, in the order of ending.
+        log: ``(number, key then)``, one for each time that a trial was judged (state).
         tried: all architectures that were ever proposed.
     """
 
@@ -31,39 +47,80 @@ class Ranking:
 
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
-        self._read = 0  # how many of history.ended
-        self.order: list[tuple[tuple[int, float], int]] = []
-        self.numbers: list[int] = []
+        self._read = 0  # how many of history.judged
+        self.log: list[tuple[int, tuple[int, float]]] = []
         self.tried: set[Architecture] = set()
         self._proposed = 0  # how many of history.trials are in it
+        self._order: list[tuple[Score, int]] | None = None  # worst first, with the number's sign turned
 
     def follow(self, history: History) -> None:
-        """Takes what has ended since the last time."""
+        """Takes what was judged since the last time."""
         if history is not self._history:
             self._follow_anew(history)
         for record in itertools.islice(history.trials.values(), self._proposed, None):
             self.tried.add(record.architecture)
         self._proposed = len(history.trials)
-        for number in history.ended[self._read :]:
-            key = history.key(number)
+        for number, key in itertools.islice(history.judged, self._read, None):
             if key > LOWEST or not blameless(history.trials[number]):
-                insort(self.order, (key, -number))
-                self.numbers.append(number)
-        self._read = len(history.ended)
+                self.log.append((number, key))
+                self._order = None
+        self._read = len(history.judged)
+
+    @property
+    def order(self) -> list[tuple[Score, int]]:
+        """``(score, -number)``, worst first."""
+        if self._order is None:
+            self._order = sorted((score, -number) for number, score in scores_of(self.log).items())
+        return self._order
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.order)
 
     def best(self, count: int) -> list[int]:
         """The best trials' numbers, best first; none that failed."""
         top = self.order[-count:] if count else []
-        return [-minus for key, minus in reversed(top) if key > LOWEST]
+        return [-minus for score, minus in reversed(top) if score > _FAILED]
 
-    def rank(self, key: tuple[int, float]) -> float:
-        """The rank of a key, 1 for the worst; equal ones share the mean of theirs."""
-        left = bisect_left(self.order, (key, -(1 << 62)))
-        right = bisect_right(self.order, (key, 1 << 62))
-        return (left + right + 1) / 2
+    def ranks(self) -> dict[int, float]:
+        """Each trial's rank, 1 for the worst; equal ones share the mean of theirs."""
+        found = [score for score, _ in self.order]
+        return {-minus: (bisect_left(found, score) + bisect_right(found, score) + 1) / 2 for score, minus in self.order}
+
+
+def scores_of(log: list[tuple[int, tuple[int, float]]]) -> dict[int, Score]:
+    """How good each trial of a ``Ranking.log`` is known to be, in the order in which they were first judged."""
+    values: dict[int, dict[int, float]] = {}  # number to rung to value; empty: failed
+    for number, (rung, value) in log:
+        known = values.setdefault(number, {})
+        if (rung, value) > LOWEST:
+            known[rung] = value
+        else:
+            known.clear()
+    rungs = sorted({rung for known in values.values() for rung in known})
+    lines = {low: _line(values, low, high) for low, high in itertools.pairwise(rungs)}
+    return {number: _carried(known, rungs, lines) if known else _FAILED for number, known in values.items()}
+
+
+def _carried(known: dict[int, float], rungs: list[int], lines: dict[int, tuple[float, float] | None]) -> Score:
+    place = rungs.index(max(known))
+    value = known[rungs[place]]
+    while place + 1 < len(rungs) and (line := lines[rungs[place]]) is not None:
+        slope, offset = line
+        place, value = place + 1, slope * value + offset
+    return place, value
+
+
+def _line(values: dict[int, dict[int, float]], low: int, high: int) -> tuple[float, float] | None:
+    """Slope and offset that carry a value from a rung to the next; None while too few trials have both."""
+    pairs = [(known[low], known[high]) for known in values.values() if low in known and high in known][-_MOST_PAIRS:]
+    if len(pairs) < PAIRS:
+        return None
+    x, y = np.array(pairs).T
+    one, other = np.triu_indices(len(pairs), 1)
+    steps = x[one] - x[other]
+    apart = steps != 0
+    slope = max(0.0, float(np.median((y[one] - y[other])[apart] / steps[apart]))) if apart.any() else 0.0
+    return slope, float(np.median(y - slope * x))
 
 
 def blameless(record: TrialRecord) -> bool:

@@ -10,6 +10,7 @@ reaches).
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from bisect import bisect_left, bisect_right, insort
@@ -116,26 +117,25 @@ class Policy:
 
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
-        self._read = 0  # how many of history.ended
+        self._read = 0  # how many of history.judged
         self._logits: dict[tuple[str, Any], list[float]] = {}  # (path, None or the value before) to one an option
         self._keys: list[tuple[int, float]] = []  # of the trials learned from, sorted
         self.learned = 0
         self.baseline = 0.5
 
     def follow(self, history: History) -> None:
-        """Learns from what has ended since the last time."""
+        """Learns from what was judged since the last time."""
         if history is not self._history:
             self._follow_anew(history)
-        for number in history.ended[self._read :]:
+        for number, key in itertools.islice(history.judged, self._read, None):
             record = history.trials[number]
-            key = history.key(number)
             if key == LOWEST and blameless(record):
                 continue
             beaten = (bisect_left(self._keys, key) + bisect_right(self._keys, key)) / 2
             reward = 0.0 if key == LOWEST else beaten / len(self._keys) if self._keys else 0.5
             insort(self._keys, key)
             self.learn(record.architecture, reward)
-        self._read = len(history.ended)
+        self._read = len(history.judged)
 
     def draw(self, rng: random.Random) -> tuple[Architecture, float]:
         """An architecture and the probability of its draw (of parts of ranges, where there are numbers)."""

@@ -14,6 +14,7 @@ How a trial is told, so that Optuna's order is that of ``History.key``:
   PRUNED without a value ranks last of all. (``_get_pruned_trial_score`` in Optuna 4 and 5; a test holds it.);
 - failed for no fault of the architecture ("infrastructure"), or ended without a score: left out. Optuna's FAIL comes
   to the same;
+- paused at a rung: PRUNED, as if it had been stopped there; it comes again if it is promoted;
 - under way: RUNNING, for the constant liar.
 
 If more than nine in ten trials fail, failed ones would fill up the good tenth: then only as many of them are told, the
@@ -23,8 +24,9 @@ latest, as leave it to the others.
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from functools import lru_cache
 from typing import Any
 
@@ -63,8 +65,8 @@ class Memory:
     """Follows a history and picks the window from it: a cache, whose content is a function of the history alone.
 
     Attributes:
-        ranked: of the trials that ended with a score, ``(key, -number)``, worst first (state).
-        ended: how many ended trials TPE can learn from, failures of the architecture included.
+        ranked: of the trials that were judged with a score, ``(key, -number)``, worst first (state).
+        ended: how many judged trials TPE can learn from, failures of the architecture included.
     """
 
     def __init__(self, space: Space, size: int) -> None:
@@ -76,23 +78,26 @@ class Memory:
 
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
-        self._read = 0  # how many of history.ended
-        self._usable: list[int] = []  # in the order of ending
+        self._read = 0  # how many of history.judged
+        self._usable: dict[int, tuple[int, float]] = {}  # number to key, in the order of the last judgement
         self.ranked: list[tuple[tuple[int, float], int]] = []
-        self._frozen: dict[int, FrozenTrial] = {}  # of ended trials that were in the last window
+        self._frozen: dict[int, FrozenTrial] = {}  # of trials that were in the last window
 
     def follow(self, history: History) -> None:
-        """Takes what has ended since the last time."""
+        """Takes what was judged since the last time."""
         if history is not self._history:
             self._follow_anew(history)
-        for number in history.ended[self._read :]:
-            key = history.key(number)
+        for number, key in itertools.islice(history.judged, self._read, None):
+            before = self._usable.pop(number, LOWEST)
+            if before > LOWEST:  # it was paused there
+                del self.ranked[bisect_left(self.ranked, (before, -number))]
+                self._frozen.pop(number, None)
             if key > LOWEST:
                 insort(self.ranked, (key, -number))
             elif not _at_fault(history.trials[number]):
                 continue
-            self._usable.append(number)
-        self._read = len(history.ended)
+            self._usable[number] = key
+        self._read = len(history.judged)
 
     @property
     def ended(self) -> int:
@@ -104,7 +109,7 @@ class Memory:
         return -self.ranked[-1][1]
 
     def numbers(self, history: History) -> list[int]:
-        """The ended trials of the window, by number."""
+        """The judged trials of the window, by number."""
         chosen = {-minus for _, minus in self.ranked[-(self._size // 4) :]}
         room = min(self._size, _GOOD_ONE_IN * len(self.ranked))
         for number in reversed(self._usable):
@@ -126,9 +131,10 @@ class Memory:
             known = self._frozen.get(number)
             kept[number] = known if known is not None and known.state == state else self._freeze(record, state, history)
         self._frozen = kept
+        under_way = [number for number in history.running if number not in self._usable]
         running = {
             number: self._freeze(history.trials[number], TrialState.RUNNING, history)
-            for number in list(history.running)[-self._size :]
+            for number in under_way[-self._size :]
         }
         return [trial for _, trial in sorted({**kept, **running}.items())]
 
@@ -142,9 +148,10 @@ class Memory:
             params[path] = _indices(hole)[exact(value)] if isinstance(hole, Choice) else value
         values: dict[int, float] = {}
         if record.state != "failed" and state != TrialState.RUNNING:
+            judged_at, _ = self._usable[record.number]
             for measurement in record.measurements:
                 value = measurement.metrics.get(history.objective.metric, math.nan)
-                if measurement.rung is not None and math.isfinite(value):
+                if measurement.rung is not None and measurement.rung <= judged_at and math.isfinite(value):
                     values[measurement.rung] = value
         return _Frozen(
             number=record.number,

@@ -1,7 +1,8 @@
 """One simulated search: a real searcher and a real stopping rule in virtual time, over a table.
 
 The loop does what a session of a real search does (raynas.engine): it asks ``propose(history, number)`` whenever a
-worker is free, folds the same events into a ``History``, and lets the rule decide on every measurement. Only the
+worker is free and no paused trial is to be promoted, folds the same events into a ``History``, and lets the rule decide
+on every measurement. A paused trial frees its worker; those that nobody promotes end with the search. Only the
 training is a look-up, and only the clock is made up. Trials count from 0, and the first is the strategy's own: a real
 search's trial 0, the space's default, is left out unless asked for, so that strategies are compared and not defaults.
 """
@@ -36,7 +37,7 @@ class _Trial:
     row: int
     luck: Luck
     started: float
-    worker: int | None = None  # None: lost with its node, and not yet taken up again
+    worker: int | None = None  # None: paused, or lost with its node and not yet taken up again
     steps: int = 0
     attempt: int = -1
     spent: float = 0.0
@@ -93,6 +94,9 @@ class Clock:
             if self.now > end:
                 break
             handlers[what](which, attempt)
+        else:
+            for number in sorted(self.history.paused):
+                self.end(self.trials[number], "early_stopped")
         return self.run_
 
     def finished(self) -> bool:
@@ -107,11 +111,15 @@ class Clock:
     # -- what can happen -----------------------------------------------------------------------------------------
 
     def ask(self, worker: int, life: int) -> None:
-        """A worker is free: it takes up a trial that was left, or a new one."""
+        """A worker is free: it takes up a trial that was left, a promoted one, or a new one."""
         if worker in self.down or life != self.life.get(worker, 0):
             return
         if self.left:
             self.take_up(self.trials[self.left.popleft()], worker, self.now)
+        elif (promoted := self.rule.promotable()) is not None:
+            self.apply("trial_promoted", trial=promoted, rung=self.trials[promoted].steps, session=0)
+            self.rule.leave(promoted)
+            self.take_up(self.trials[promoted], worker, self.now)
         elif self.finished():
             self.idle.append(worker)
         elif self.limits.proposal_seconds is not None and self.driver_free > self.now:
@@ -207,6 +215,11 @@ class Clock:
             self.end(trial, decision.reason)
         elif step >= len(curve):
             self.end(trial, "early_stopped")  # the table knows no more of it
+        elif decision.action == "pause":
+            worker, trial.worker = trial.worker, None
+            self.ask(worker, self.life.get(worker, 0))
+            while self.idle and self.rule.promotable() is not None:
+                self.ask(worker := self.idle.pop(0), self.life.get(worker, 0))
         else:
             self.next_step(trial, self.now)
 
@@ -217,6 +230,7 @@ class Clock:
             self.end(trial, "exception")
 
     def end(self, trial: _Trial, reason: str) -> None:
+        self.rule.leave(trial.number)
         record = self.history.trials[trial.number]
         state = STATE_OF_STOP.get(reason, "failed")
         self.apply(

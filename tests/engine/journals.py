@@ -63,7 +63,7 @@ def check_proposals(events: list[dict[str, Any]], space: Space) -> None:
 
 
 def check_decisions(events: list[dict[str, Any]]) -> None:
-    """Recomputes each of the scheduler's decisions from the measurements before it."""
+    """Recomputes each of the scheduler's decisions, promotions among them, from the events before it."""
     spec = events[0]["spec"]
     rule = find("raynas.schedulers", spec["scheduler"])(
         spec["epochs"],
@@ -78,6 +78,13 @@ def check_decisions(events: list[dict[str, Any]]) -> None:
             judge = full if event["trial"] in repeats else rule
             decision: Decision = judge.record(event["trial"], event["step"], event["metrics"][spec["metric"]])
             assert (decision.action, decision.reason) == (event["decision"], event["stop_reason"]), event
+        elif event["event"] == "trial_promoted":
+            assert rule.promotable() == event["trial"], event
+            rule.leave(event["trial"])
+        elif event["event"] == "trial_proposed":
+            assert rule.promotable() is None, event
+        elif event["event"] == "trial_ended":
+            rule.leave(event["trial"])
 
 
 def outcome(events: list[dict[str, Any]]) -> dict[int, Any]:

@@ -114,10 +114,21 @@ def kill_everything(process: subprocess.Popen[str]) -> None:
             continue
 
 
-@pytest.mark.parametrize(("strategy", "workers"), [("evolution", 1), ("evolution", 2), ("random", 2)])
-def test_a_driver_killed_at_random_moments(tmp_path: Path, space: Space, strategy: str, workers: int) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "workers", "scheduler"),
+    [
+        ("evolution", 1, "asha"),
+        ("evolution", 2, "asha"),
+        ("random", 2, "asha"),
+        ("evolution", 1, "asha_promotion"),
+        ("evolution", 2, "asha_promotion"),
+    ],
+)
+def test_a_driver_killed_at_random_moments(
+    tmp_path: Path, space: Space, strategy: str, workers: int, scheduler: str
+) -> None:
     rng = random.Random(f"{strategy}{workers}")
-    options = ("--strategy", strategy, "--workers", str(workers), "--trials", "40")
+    options = ("--strategy", strategy, "--workers", str(workers), "--trials", "40", "--scheduler", scheduler)
     folder = SearchFolder(tmp_path, "s")
     for kill in range(5):
         with victim(tmp_path, "s", *options) as process:
@@ -181,12 +192,12 @@ def test_a_driver_killed_while_finalists_are_trained_again(tmp_path: Path, space
         assert outcome(events) == outcome(list(read(SearchFolder(tmp_path, "twin").journal)))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "scheduler"), [(1, "asha"), (2, "asha"), (2, "asha_promotion")])
 def test_workers_killed_at_random_moments_and_between_checkpoint_and_report(
-    tmp_path: Path, space: Space, workers: int
+    tmp_path: Path, space: Space, workers: int, scheduler: str
 ) -> None:
     rng = random.Random(workers)
-    options = ("--workers", str(workers), "--trials", "60")
+    options = ("--workers", str(workers), "--trials", "60", "--scheduler", scheduler)
     folder = SearchFolder(tmp_path, "s")
     kills = 0
     with victim(tmp_path, "s", *options) as process:

@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("name")
     parser.add_argument("--strategy", default="evolution")
+    parser.add_argument("--scheduler", default="asha")
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--steps", type=int, default=9)
     parser.add_argument("--workers", type=int, default=2)
@@ -83,6 +84,7 @@ def main() -> None:
             "resnet",
             evaluator=evaluator,
             strategy=arguments.strategy,
+            scheduler=arguments.scheduler,
             trials=arguments.trials,
             workers=arguments.workers,
             finalists=arguments.finalists,

@@ -11,6 +11,8 @@ import pytest
 from raynas.engine.folder import SearchFolder
 from raynas.engine.session import Session
 from raynas.journal import History, Writer, read
+from raynas.schedulers.hyperband import HyperbandRungs
+from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.random import RandomSearcher
@@ -33,7 +35,7 @@ def evolution(space: TableSpace) -> EvolutionSearcher:
 
 
 def real_session(tmp_path: Path, table: Table, space: TableSpace, searcher: Any, rule: Any) -> History:
-    """One worker: a trial is taken up, all its steps are looked up, the next one is taken up."""
+    """One worker: a trial is taken up, its steps are looked up until it stops or pauses, the next one is taken up."""
     folder = SearchFolder(tmp_path, "twin")
     folder.create()
     with_writer = Writer(folder.journal)
@@ -46,15 +48,16 @@ def real_session(tmp_path: Path, table: Table, space: TableSpace, searcher: Any,
         session.started(trial.number)
         row = space.row(trial.architecture)
         assert row is not None
-        for step, value in enumerate(table.columns["value"][row], 1):
-            if not session.measured(trial.number, step, {"value": value}, table.columns["seconds"][row]):
+        for step, value in list(enumerate(table.columns["value"][row], 1))[trial.steps :]:
+            if session.measured(trial.number, step, {"value": value}, table.columns["seconds"][row]) != "continue":
                 break
+    session.close_paused()
     with_writer.close()
     return History.from_events(read(folder.journal), Objective("value"))
 
 
 @pytest.mark.parametrize("factory", [random_search, evolution])
-@pytest.mark.parametrize("rule", [Rungs, FullBudget])
+@pytest.mark.parametrize("rule", [Rungs, FullBudget, PromotionRungs, HyperbandRungs])
 def test_a_simulated_search_is_a_real_one(tmp_path: Path, factory: Callable[[TableSpace], Any], rule: Any) -> None:
     table = curves()
     space = space_of_table(table, holes="3x3")
@@ -66,6 +69,8 @@ def test_a_simulated_search_is_a_real_one(tmp_path: Path, factory: Callable[[Tab
     simulated = clock.history
     assert simulated.ended == real.ended
     assert simulated.scored == real.scored
+    assert simulated.judged == real.judged
+    assert not simulated.running
     assert simulated.seen == real.seen
     assert simulated.counts == real.counts
     for number, record in real.trials.items():
