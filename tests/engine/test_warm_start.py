@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from torch import nn
 
 import raynas
 from raynas.engine.earlier import read_warm_start
@@ -16,6 +17,7 @@ from raynas.engine.frames import write_parquet
 from raynas.errors import SearchFolderError, SpecError, UserError
 from raynas.evaluators.synthetic import Synthetic
 from raynas.journal import History, read
+from raynas.space import Choice, Space, op
 from tests.engine.journals import check_journal
 from tests.engine.test_search import quick, small
 
@@ -103,6 +105,7 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path: Path, source: raynas.
             read_warm_start(asked(reference, **more), small(), tmp_path)
         assert message in str(raised.value)
         assert "\n" not in str(raised.value)
+    other = Space(flat=op(nn.Flatten), wide=op(nn.Linear, out_features=Choice(90, 99)), name="small")
     with pytest.raises(SpecError, match=r"none of its 10 architectures is of space '<small>' \(.*out_features"):
-        quick(tmp_path, small(1), warm_start="first")
+        quick(tmp_path, other, warm_start="first")
     assert not (tmp_path / "s").exists()
