@@ -66,7 +66,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     limit = min(known, key=known.__getitem__) if known else "none"
     trials = known.get(limit)
     repeats = spec["finalists"] * (spec["repeats"] or 0) if limit != "time" else 0
-    again = repeats * spec["epochs"] * step_seconds / workers
+    again = repeats * spec["epochs"] * seconds / workers
     return Plan(
         spec=spec,
         size=size,
