@@ -112,8 +112,8 @@ def search(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="asha|none",
-            help="Stop weak trials early, or train every trial in full (default: asha).",
+            metavar="asha|asha_promotion|hyperband|none",
+            help="How weak trials are stopped early, if at all (default: asha); or path/to/file.py:name.",
             rich_help_panel=STOPPING,
         ),
     ] = None,
