@@ -167,7 +167,10 @@ class LiveDisplay:
 
     def _counts(self) -> list[Text]:
         counts = self._history.counts
-        found = [_fact("running", str(len(self._history.running)), "cyan")]
+        running, paused = len(self._history.running), len(self._history.paused)
+        found = [_fact("running", str(running - paused), "cyan")]
+        if paused:
+            found.append(_fact("paused", str(paused), "cyan"))
         return found + [_fact(_WORDS[key], str(counts[key]), style) for key, style in _STYLES.items()]
 
     def _figures(self) -> list[Text]:
@@ -202,7 +205,7 @@ class LiveDisplay:
         if wide:
             table.add_column("time", justify="right")
             table.add_column("architecture", no_wrap=True, overflow="ellipsis", ratio=1)
-        under_way = list(history.running.values())
+        under_way = [trial for number, trial in history.running.items() if number not in history.paused]
         running = under_way[: max(1, min(RUNNING_ROWS, rows // 2))]
         lines = rows - len(running) - (len(under_way) > len(running))
         for number in history.ended[-lines:] if lines > 0 else []:

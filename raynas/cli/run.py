@@ -161,9 +161,9 @@ def search(
     scheduler: Annotated[
         str | None,
         typer.Option(
-            metavar="asha|none",
+            metavar="asha|asha_promotion|hyperband|none",
             autocompletion=complete.schedulers,
-            help="Stop weak trials early, or train every trial in full (default: asha).",
+            help="How weak trials are stopped early, if at all (default: asha); or path/to/file.py:name.",
             rich_help_panel=STOPPING,
         ),
     ] = None,

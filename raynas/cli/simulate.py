@@ -78,7 +78,8 @@ def simulate(
     ] = None,
     report: Annotated[str | None, _text("COLUMN,…", "Further columns to follow at the best trial.", DATA)] = None,
     scheduler: Annotated[
-        list[str] | None, _text("SCHEDULER", "asha or none (default); may be given several times.", STOPPING)
+        list[str] | None,
+        _text("SCHEDULER", "asha, asha_promotion, hyperband, none (default); may be given several times.", STOPPING),
     ] = None,
     grace_period: Annotated[int | None, _count("--grace-period", 1, "Steps that every trial gets.", STOPPING)] = None,
     reduction_factor: Annotated[

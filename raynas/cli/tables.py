@@ -286,7 +286,7 @@ def _counts(result: SearchResult) -> str:
     """How many trials ended in which way, and what early stopping saved."""
     trials = result.summary()["trials"]
     words = {"completed": "completed", "stopped": "stopped early", "failed": "failed", "running": "running"}
-    words["unfinished"] = "to go on with"
+    words |= {"paused": "paused at a rung", "unfinished": "to go on with"}
     counts = ", ".join(f"{trials[key]} {word}" for key, word in words.items() if trials[key])
     searched = trials["total"] - trials["repeats"]
     total = f"{searched} of {trials['limit']} trials" if trials["limit"] else f"{searched} trials"

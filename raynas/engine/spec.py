@@ -150,7 +150,7 @@ class Settings(TypedDict, total=False):
     tracking_uri: str | None
     """MLflow's store; default ``$MLFLOW_TRACKING_URI``, else a file in ``home``."""
     scheduler: str | None
-    """``asha`` or ``none``."""
+    """``asha``, ``asha_promotion``, ``hyperband``, ``none``, or ``path/file.py:name``."""
     grace_period: int | None
     """Steps that every trial gets."""
     reduction_factor: int | None

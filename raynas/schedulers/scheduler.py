@@ -38,7 +38,8 @@ class RungScheduler(TrialScheduler):
 
     Of a paused trial Ray keeps the checkpoint (the trainable has to be able to write one), and gives its resources to
     others. A promoted trial goes before those that wait. Ray does not say when a worker is free, so here a trial is
-    promoted as soon as it may be. Once the searcher has no more trials and nothing runs, paused trials end.
+    promoted as soon as it may be. Once the searcher has no more trials and nothing runs, paused trials end. (Ray's own
+    ``max_concurrent_trials`` counts paused trials among the running ones: a search that pauses comes to a stop by it.)
 
     A result needs the objective's metric, and its step: ``step``, or else Ray's ``training_iteration`` (which starts
     again at 1 when Ray retries a trial). A trial's number is ``config["trial"]``, or else the order of arrival.

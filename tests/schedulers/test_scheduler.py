@@ -15,7 +15,7 @@ OBJECTIVE = Objective("loss", "min")
 
 
 def tiny():
-    """The loss is the configured one at every step; steps are Ray's own iterations.
+    """The loss is the configured one at every step; steps are Ray's own iterations, which Ray's checkpoints keep.
 
     Made in a function, since Ray's workers cannot import a test's module.
     """
@@ -31,14 +31,20 @@ def tiny():
         def step(self):
             return {"loss": self.loss}
 
+        def save_checkpoint(self, checkpoint_dir):
+            return None
+
+        def load_checkpoint(self, checkpoint):
+            pass
+
     return Tiny
 
 
-def run(scheduler, losses, folder):
+def run(scheduler, losses, folder, at_a_time=1):
     results = tune.Tuner(
         tiny(),
         param_space={"loss": tune.grid_search(losses)},
-        tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True, max_concurrent_trials=1),
+        tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True, max_concurrent_trials=at_a_time),
         run_config=tune.RunConfig(
             storage_path=str(folder),
             verbose=0,
@@ -63,6 +69,18 @@ def test_full_budget(ray_session, tmp_path):
 
     scheduler = RungScheduler(FullBudget(3, mode="min"), OBJECTIVE)
     assert run(scheduler, [0.5, 0.6, 0.7], tmp_path) == [3, 3, 3]
+    assert not scheduler._waiting
+
+
+def test_trials_pause_and_the_best_are_promoted_under_a_plain_tuner(ray_session, tmp_path):
+    from raynas.schedulers.promotion import PromotionRungs
+    from raynas.schedulers.scheduler import RungScheduler
+
+    scheduler = RungScheduler(PromotionRungs(9, mode="min", grace_period=1, reduction_factor=3), OBJECTIVE)
+    steps = run(scheduler, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1], tmp_path, at_a_time=None)
+    assert steps.count(9) >= 1
+    assert set(steps) == {1, 3, 9}
+    assert not scheduler.held
     assert not scheduler._waiting
 
 
