@@ -8,7 +8,7 @@
 #   make bench-tpe       what a proposal of TPE costs as a search grows
 #   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-agreement whether the ranking at a rung is the ranking at the end   (hours; ARGS="--images 2000" …)
-#   make bench-search    strategies on tables of measured networks, in virtual time  (RAYNAS_DATA; ARGS="curves" …)
+#   make bench-search    strategies on tables of measured networks, in virtual time  (RAYNAS_DATA; ARGS="proposals" …)
 #
 # PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
 
