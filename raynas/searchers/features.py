@@ -24,8 +24,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from raynas.searchers.hole_distances import HoleDistances, HolePoints
-from raynas.searchers.outline import IN, OUT, LabelledGraph, Outline
+from raynas.searchers.hole_distances import HoleDistances, HolePoints, Row
+from raynas.searchers.outline import IN, OUT, LabelledGraph, Operation, Outline
 from raynas.space import Architecture, Space
 from raynas.space.values import exact
 
@@ -69,18 +69,18 @@ class Features:
     def __init__(self, space: Space) -> None:
         self.holes = HoleDistances(space)
         self.outline = Outline(space)
-        self._known: dict[Architecture, tuple[Array, Array, Array, Array]] = {}
+        self._known: dict[Architecture, tuple[Row, Array, Array]] = {}
         rng = random.Random("features")
         samples = [space.sample(rng) for _ in range(_SAMPLES)]
         graphs = [self.outline.graph(sample) for sample in samples]
         self.structured = len({_texture(graph) for graph in graphs}) > 1
         self._vocabulary: dict[Walk, int] = {}
         self._figures: dict[Figure, int] = {}
+        self._of_operation: dict[Operation, list[tuple[int, float]]] = {}
         if self.structured:
             self._learn(graphs)
-        apart = self.holes.weighted(
-            self._by_holes(samples[::2]), self._by_holes(samples[1::2]), np.ones(self.holes.count)
-        )
+        one, other = (self.holes.points([self.holes.row(sample) for sample in samples[at::2]]) for at in (0, 1))
+        (apart,) = self.holes.weighted(one, other, np.ones(self.holes.count))
         self.common = _MEAN / (float(apart.mean()) or 1.0)
 
     @classmethod
@@ -96,8 +96,8 @@ class Features:
         if len(self._known) > _REMEMBERED:
             self._known.clear()
         rows = [self._row(architecture) for architecture in architectures]
-        options, places, walks, statistics = (np.array([row[part] for row in rows]) for part in range(4))
-        return Points(HolePoints(options, places), walks, statistics)
+        walks, statistics = (np.array([row[part] for row in rows]) for part in (1, 2))
+        return Points(self.holes.points([row[0] for row in rows]), walks, statistics)
 
     def distances(self, a: Points, b: Points, weights: Array | None = None) -> dict[str, Array]:
         """Matrices of shape ``(len(a), len(b))``.
@@ -105,35 +105,32 @@ class Features:
         They are called "holes", "weighted holes" if there are weights, and for a space of structures "walks" and
         "statistics".
         """
-        found = {"holes": self.holes.weighted(a.holes, b.holes, np.full(self.holes.count, self.common))}
-        if weights is not None:
-            found["weighted holes"] = self.holes.weighted(a.holes, b.holes, weights)
+        known = [np.full(self.holes.count, self.common), *([] if weights is None else [weights])]
+        by_holes = self.holes.weighted(a.holes, b.holes, *known)
+        found = dict(zip(("holes", "weighted holes"), by_holes, strict=False))
         if self.structured:
             found["walks"] = np.maximum(1.0 - a.walks @ b.walks.T, 0.0)
             found["statistics"] = _euclidean(a.statistics, b.statistics) / (2 * math.sqrt(a.statistics.shape[1]))
         return found
 
-    def _row(self, architecture: Architecture) -> tuple[Array, Array, Array, Array]:
+    def _row(self, architecture: Architecture) -> tuple[Row, Array, Array]:
         known = self._known.get(architecture)
         if known is None:
-            categories, numbers = self.holes.row(architecture)
             walks, statistics = np.zeros(0), np.zeros(0)
             if self.structured:
                 graph = self.outline.graph(architecture)
                 walks, statistics = self._walks(graph), (self._statistics(graph) - self._centre) / self._spread
-            known = self._known[architecture] = (categories, numbers, walks, statistics)
+            known = self._known[architecture] = (self.holes.row(architecture), walks, statistics)
         return known
-
-    def _by_holes(self, architectures: Sequence[Architecture]) -> HolePoints:
-        rows = [self.holes.row(architecture) for architecture in architectures]
-        return HolePoints(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]))
 
     def _learn(self, graphs: Sequence[LabelledGraph]) -> None:
         counts: Counter[Walk] = Counter()
         names: set[Figure] = set()
         for graph in graphs:
             counts.update(walk_counts(graph).keys())
-            names |= figures(graph).keys()
+            names |= path_figures(graph).keys()
+            for operation in graph.operations:
+                names |= own_figures(operation).keys()
         common = sorted(counts, key=lambda walk: (-counts[walk], walk))[:_WALKS]
         self._vocabulary = {walk: column for column, walk in enumerate(sorted(common))}
         self._own_walks = len(common)  # the vocabulary grows: walks that share a column are remembered there
@@ -162,11 +159,23 @@ class Features:
 
     def _statistics(self, graph: LabelledGraph) -> Array:
         row = [0.0] * len(self._figures)
-        for name, value in figures(graph).items():
-            column = self._figures.get(name)
-            if column is not None:
-                row[column] = value
+        for name, value in path_figures(graph).items():
+            row[self._figures[name]] = value
+        for operation in graph.operations:
+            for column, value in self._added(operation):
+                row[column] += value
         return np.array(row)[self._kept]
+
+    def _added(self, operation: Operation) -> list[tuple[int, float]]:
+        """What an operation adds to the figures, by column."""
+        known = self._of_operation.get(operation)
+        if known is None:
+            if len(self._of_operation) > _REMEMBERED:
+                self._of_operation.clear()
+            own = own_figures(operation).items()
+            known = [(self._figures[name], value) for name, value in own if name in self._figures]
+            self._of_operation[operation] = known
+        return known
 
 
 _FEATURES: WeakKeyDictionary[Space, Features] = WeakKeyDictionary()
@@ -190,8 +199,8 @@ def walk_counts(graph: LabelledGraph) -> dict[Walk, int]:
     return counts
 
 
-def figures(graph: LabelledGraph) -> dict[Figure, float]:
-    """The statistics of a graph: of the whole, by label, and by (label, argument) or (label, argument, value)."""
+def path_figures(graph: LabelledGraph) -> dict[Figure, float]:
+    """The statistics of a graph as a whole."""
     count, longest, shortest, length = [1.0], [0.0], [0.0], [0.0]  # of paths from the input; at index 0, the input
     for sources in graph.sources:
         paths, far, near, total = 0.0, -1.0, math.inf, 0.0
@@ -205,29 +214,30 @@ def figures(graph: LabelledGraph) -> dict[Figure, float]:
         longest.append(far + 1)
         shortest.append(near + 1 if paths else 0.0)
         length.append(total / paths if paths else 0.0)
-    found: dict[Figure, float] = {
-        ("operations",): float(len(graph.labels)),
+    return {
+        ("operations",): float(len(graph.operations)),
         ("log paths",): math.log1p(count[-1]),
         ("longest",): longest[-1],
         ("shortest",): shortest[-1],
         ("mean",): length[-1],
         ("connected",): float(count[-1] > 0),
     }
-    for label, arguments in zip(graph.labels, graph.arguments, strict=True):
-        key: Figure = (label, "count")
-        found[key] = found.get(key, 0.0) + 1
-        for name, value in arguments.items():
-            if type(value) in (int, float):
-                key, amount = (label, name), float(value)
-            else:
-                key, amount = (label, name, exact(value)), 1.0
-            found[key] = found.get(key, 0.0) + amount
+
+
+def own_figures(operation: Operation) -> dict[Figure, float]:
+    """What one operation adds to the figures: by label, and by (label, argument) or (label, argument, value)."""
+    found: dict[Figure, float] = {(operation.label, "count"): 1.0}
+    for name, value in operation.arguments.items():
+        if type(value) in (int, float):
+            found[(operation.label, name)] = float(value)
+        else:
+            found[(operation.label, name, exact(value))] = 1.0
     return found
 
 
 def _texture(graph: LabelledGraph) -> tuple[Any, ...]:
-    arguments = [tuple(sorted((name, repr(value)) for name, value in given.items())) for given in graph.arguments]
-    return graph.labels, tuple(arguments), tuple(tuple(sorted(sources.items())) for sources in graph.sources)
+    arguments = [tuple(sorted((name, repr(value)) for name, value in it.arguments.items())) for it in graph.operations]
+    return (*graph.labels, *arguments, *(tuple(sorted(sources.items())) for sources in graph.sources))
 
 
 def _euclidean(a: Array, b: Array) -> Array:

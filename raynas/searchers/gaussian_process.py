@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 NOISES = (0.01, 0.1, 1.0)
 #: Members of less weight are left out.
 _LEAST_WEIGHT = 0.03
+#: From so many observations on, members that half of them speak against by so much (in nats) are not fitted to all.
+_MANY, _HOPELESS = 150, 10.0
 
 
 @dataclass(frozen=True)
@@ -69,31 +71,66 @@ def posterior(
     n = len(targets)
     near = {kind: np.exp(-matrix) for kind, matrix in among.items()}
     far = {kind: np.exp(-matrix) for kind, matrix in across.items()}
-    fitted = []
+    members = []
     for parts in kinds:
-        kernel = sum(near[kind] for kind in parts) / len(parts)
+        kernel = np.mean([near[kind] for kind in parts], axis=0)
         prior = sum((log_priors or {}).get(kind, 0.0) for kind in parts)
-        for noise in noises:
-            lower = cholesky(kernel + (noise + 1e-8) * np.eye(n), lower=True, check_finite=False)
-            half = solve_triangular(lower, targets, lower=True, check_finite=False)
-            variance = (float(half @ half) + 1.0) / (n + 1)
-            evidence = prior - (n + 1) / 2 * math.log(variance) - float(np.log(np.diag(lower)).sum())
-            fitted.append((evidence, f"{'+'.join(parts)}, noise {noise:g}", parts, lower, half, variance))
-    top = max(member[0] for member in fitted)
-    weights = np.array([math.exp(member[0] - top) for member in fitted])
+        members += [_Member(parts, kernel, noise, prior, targets) for noise in noises]
+    if n >= _MANY:
+        for member in members:
+            member.fit(n // 2)
+        top = max(member.evidence for member in members)
+        members = [member for member in members if member.evidence >= top - _HOPELESS]
+    for member in members:
+        member.fit(n)
+    top = max(member.evidence for member in members)
+    weights = np.array([math.exp(member.evidence - top) for member in members])
     weights /= weights.sum()
     names, means, deviations = [], [], []
     kept = weights >= _LEAST_WEIGHT
-    for (_, name, parts, lower, half, variance), keep in zip(fitted, kept, strict=True):
+    for member, keep in zip(members, kept, strict=True):
         if keep:
-            reach = sum(far[kind] for kind in parts) / len(parts)
-            seen = solve_triangular(lower, reach, lower=True, check_finite=False)
-            names.append(name)
-            means.append(half @ seen)
+            reach = np.mean([far[kind] for kind in member.parts], axis=0)
+            seen = solve_triangular(member.lower, reach, lower=True, check_finite=False)
+            names.append(f"{'+'.join(member.parts)}, noise {member.noise:g}")
+            means.append(member.half @ seen)
             left = np.maximum(1.0 - (seen * seen).sum(axis=0), 0.0)
-            deviations.append(np.sqrt(variance * left))
+            deviations.append(np.sqrt(member.variance * left))
     shares = weights[kept] / weights[kept].sum()
     return Posterior(tuple(names), shares, np.array(means), np.array(deviations))
+
+
+class _Member:
+    """One process: its kernel, and what it makes of the first observations.
+
+    Attributes:
+        lower: the Cholesky factor of the kernel with its noise; half: its inverse times the targets.
+        variance: the signal's, integrated out; evidence: the logarithm of the marginal likelihood, up to a constant.
+    """
+
+    def __init__(self, parts: tuple[str, ...], kernel: Array, noise: float, prior: float, targets: Array) -> None:
+        self.parts, self.kernel, self.noise, self.prior, self.targets = parts, kernel, noise, prior, targets
+        self.lower, self.half = np.zeros((0, 0)), np.zeros(0)
+
+    def fit(self, count: int) -> None:
+        """Takes so many observations in all; what is known of the first ones is kept."""
+        old = len(self.half)
+        block = self.kernel[old:count, old:count].copy()
+        block.flat[:: count - old + 1] += self.noise + 1e-8
+        rest, across = self.targets[old:count], np.zeros((count - old, 0))
+        if old:
+            across = solve_triangular(self.lower, self.kernel[:old, old:count], lower=True, check_finite=False).T
+            block -= across @ across.T
+            rest = rest - across @ self.half
+        # Symmetric, so its transpose is the same matrix in LAPACK's own order.
+        corner = cholesky(block.T, lower=True, overwrite_a=True, check_finite=False)
+        lower = np.zeros((count, count), order="F")
+        lower[:old, :old], lower[old:, :old], lower[old:, old:] = self.lower, across, corner
+        self.lower = lower
+        self.half = np.append(self.half, solve_triangular(corner, rest, lower=True, check_finite=False))
+        self.variance = (float(self.half @ self.half) + 1.0) / (count + 1)
+        volume = float(np.log(np.diag(lower)).sum())
+        self.evidence = self.prior - (count + 1) / 2 * math.log(self.variance) - volume
 
 
 def normal_scores(ranks: Array, count: int) -> Array:

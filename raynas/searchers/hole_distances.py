@@ -8,6 +8,7 @@ half by being equal or not. A hole that is not active lies at 1 from every value
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +24,17 @@ from raynas.space.values import exact
 
 Array = NDArray[np.float64]
 
+#: Of one architecture: columns of the values of holes of few values, and places of the other numbers.
+Row = tuple[list[int], list[float]]
+
 
 @dataclass(frozen=True)
 class HolePoints:
     """n architectures by their holes.
 
     Attributes:
-        options: one column an option (and one for "not active"), 0 or 1.
-        places: one column a number: its place in its range, NaN where it is not active.
+        options: of holes of few values, one column a value (and one for "not active"), 0 or 1.
+        places: of the others, one column a number: its place in its range, NaN where it is not active.
     """
 
     options: Array
@@ -48,56 +52,72 @@ class HoleDistances:
     """
 
     def __init__(self, space: Space) -> None:
-        self._codes: dict[str, dict[Any, int]] = {}
-        self._numbers: dict[str, Hole] = {}
-        hole_of_option: list[int] = []
-        shares, hole_of_number, number_shares = [], [], []
+        self._codes: list[tuple[str, dict[Any, int]]] = []  # holes of few values, by column; "..." is "not active"
+        self._numbers: list[tuple[str, Hole]] = []  # the others
+        blocks: list[tuple[int, Array]] = []
+        hole_of_number = []
         for index, (path, hole) in enumerate(space.holes()):
-            ordered, few = _ordered(hole), hole.size <= MANY
-            if few or not ordered:
-                codes = self._codes[path] = {None: len(hole_of_option)}
-                for value in map(hole.at, range(int(hole.size))):
-                    codes[exact(value)] = len(hole_of_option) + len(codes)
-                hole_of_option += [index] * len(codes)
-                shares += [0.5 if ordered else 1.0] * len(codes)
-            if ordered:
-                self._numbers[path] = hole
+            if hole.size > MANY and _ordered(hole):
+                self._numbers.append((path, hole))
                 hole_of_number.append(index)
-                number_shares.append(0.5 if few else 1.0)
+                continue
+            first = sum(len(block) for _, block in blocks)
+            values = [hole.at(place) for place in range(int(hole.size))]
+            codes = {exact(value): column for column, value in enumerate([..., *values], first)}
+            self._codes.append((path, codes))
+            blocks.append((index, _between(hole, values)))
         self.count = len(space.holes())
-        self._hole_of_option = np.array(hole_of_option, dtype=np.intp)
+        self._hole_of_option = np.repeat(np.array([index for index, _ in blocks], int), [len(b) for _, b in blocks])
         self._hole_of_number = np.array(hole_of_number, dtype=np.intp)
-        self._option_shares, self._number_shares = np.array(shares), np.array(number_shares)
+        self._between = np.zeros((len(self._hole_of_option), len(self._hole_of_option)))
+        ends = itertools.accumulate(len(block) for _, block in blocks)
+        for end, (_, block) in zip(ends, blocks, strict=True):
+            self._between[end - len(block) : end, end - len(block) : end] = block
 
-    def row(self, architecture: Architecture) -> tuple[Array, Array]:
+    def row(self, architecture: Architecture) -> Row:
         """The columns of one architecture."""
-        options = np.zeros(len(self._hole_of_option))
-        for path, codes in self._codes.items():
-            options[codes[exact(architecture[path]) if path in architecture else None]] = 1.0
+        get = architecture.get
+        options = [codes[exact(get(path, ...))] for path, codes in self._codes]
         places = [
-            _place(hole, architecture[path]) if path in architecture else math.nan
-            for path, hole in self._numbers.items()
+            _place(hole, architecture[path]) if path in architecture else math.nan for path, hole in self._numbers
         ]
-        return options, np.array(places)
+        return options, places
 
-    def weighted(self, a: HolePoints, b: HolePoints, weights: Array) -> Array:
-        """The sum over the holes of weight times distance, shape ``(len(a), len(b))``."""
-        by_option = self._option_shares * weights[self._hole_of_option]
-        total = (a.options * by_option).sum(axis=1)[:, None] - (a.options * by_option) @ b.options.T
-        for column, (hole, share) in enumerate(zip(self._hole_of_number, self._number_shares, strict=True)):
-            total = total + share * weights[hole] * _apart(a.places[:, column], b.places[:, column])
-        return np.maximum(total, 0.0)
+    def points(self, rows: Sequence[Row]) -> HolePoints:
+        """Rows as figures."""
+        options = np.zeros((len(rows), len(self._hole_of_option)))
+        if self._codes:
+            np.put_along_axis(options, np.array([row[0] for row in rows]).reshape(len(rows), -1), 1.0, axis=1)
+        return HolePoints(options, np.array([row[1] for row in rows]).reshape(len(rows), len(self._numbers)))
+
+    def weighted(self, a: HolePoints, b: HolePoints, *weights: Array) -> list[Array]:
+        """The sum over the holes of weight times distance, shape ``(len(a), len(b))``, for each of the weights."""
+        found = [(a.options @ (self._between * by[self._hole_of_option])) @ b.options.T for by in weights]
+        for column, hole in enumerate(self._hole_of_number):
+            apart = _apart(a.places[:, column], b.places[:, column])
+            for total, by in zip(found, weights, strict=True):
+                total += by[hole] * apart
+        return found
 
     def each(self, points: HolePoints) -> Array:
         """Distances by every single hole, shape ``(holes, n, n)``."""
         found = np.zeros((self.count, len(points), len(points)))
         for hole in np.unique(self._hole_of_option):
-            columns = self._hole_of_option == hole
+            columns = np.flatnonzero(self._hole_of_option == hole)
             options = points.options[:, columns]
-            found[hole] += self._option_shares[columns][0] * (1.0 - options @ options.T)
-        for column, (hole, share) in enumerate(zip(self._hole_of_number, self._number_shares, strict=True)):
-            found[hole] += share * _apart(points.places[:, column], points.places[:, column])
+            found[hole] = options @ self._between[np.ix_(columns, columns)] @ options.T
+        for column, hole in enumerate(self._hole_of_number):
+            found[hole] = _apart(points.places[:, column], points.places[:, column])
         return found
+
+
+def _between(hole: Hole, values: Sequence[Any]) -> Array:
+    """The distances between a hole's values, the first row and column for "not active"."""
+    found = 1.0 - np.eye(len(values) + 1)
+    if _ordered(hole):
+        places = np.array([_place(hole, value) for value in values])
+        found[1:, 1:] = (found[1:, 1:] + 2.0 * np.abs(places[:, None] - places[None])) / 2
+    return found
 
 
 def _apart(a: Array, b: Array) -> Array:

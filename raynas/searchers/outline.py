@@ -2,32 +2,46 @@
 
 The template is reduced once: what no hole can change becomes one operation, an operation's label is its class with its
 fixed arguments (so stages of different width or stride differ), parts that read only holes which an earlier part has
-read already (the copies of a cell) are left out. ``Outline.graph`` then fills the reduced template, which takes a
-fraction of a millisecond, and reads it as the canonical form does: identities are contracted, absent edges and what
-they make useless are dropped, sums are flattened.
+read already (the copies of a cell) are left out. The reduced template is then read as the canonical form reads a
+network: identities are contracted, absent edges and what they make useless are dropped, sums are flattened. Each part
+remembers what it was read as for the values of its holes, so that a network which differs in one hole from those that
+were read before takes tens of microseconds.
 """
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from raynas.space import Architecture, Chain, Choice, Concat, Graph, Op, Repeat, Space, Zero, fill, operators
+from raynas.space import Architecture, Chain, Choice, Concat, Graph, Op, Repeat, Space, Zero
 from raynas.space.graph import Edge
-from raynas.space.inventory import all_holes
 from raynas.space.nodes import Hole, Part
 from raynas.space.operation import holes_in
-from raynas.space.pruning import is_identity, live_nodes
+from raynas.space.plan import in_part, paths
+from raynas.space.pruning import is_identity
+from raynas.space.values import exact
 
 #: Names of the two ends in walks.
 IN, OUT = "in", "out"
+#: How many fillings of one part are remembered.
+_REMEMBERED = 5_000
+
+#: Operations that are summed up, with how often each is added; -1 is the input.
+Value = Mapping[int, int]
 
 
 class _Outlined:
     """Stands for an operation's class in the reduced template; its argument ``label`` says what it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation: its label, and the values that holes gave it. Equal ones of one place are one object."""
+
+    label: str
+    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,67 +49,36 @@ class LabelledGraph:
     """Operations in the order of computation.
 
     Attributes:
-        labels: of each operation.
-        arguments: of each, the values that holes gave it.
+        operations: all of them.
         sources: of each, which operations it reads and how many times (-1 is the network's input); the last entry is
             what the output reads.
     """
 
-    labels: tuple[str, ...]
-    arguments: tuple[Mapping[str, Any], ...]
-    sources: tuple[Mapping[int, int], ...]
+    operations: tuple[Operation, ...]
+    sources: tuple[Value, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        return [operation.label for operation in self.operations]
 
 
 class Outline:
-    """The reduced template of a space.
-
-    The reduced template has the holes of the whole one, so it also draws architectures, in half the time, and what they
-    look like in outline comes with it. (A kind of space that draws in its own way, as one that knows only the rows of a
-    table, is asked itself.)
-    """
+    """The reduced template of a space."""
 
     def __init__(self, space: Space) -> None:
         parts, read = [], set[str]()
         for name, part in space.root.parts:
-            holes = _holes(name, part)
+            holes = set(paths(in_part(name, part)))
             if part.open and not holes <= read:
                 parts.append((name, _reduce(part)))
             read |= holes
-        self._template = cast(Space, _Template(Chain.of(parts), space.recipe, space.hole_map))
-        self._draws = self._template if type(space) is Space else None
-        self._space = space
-
-    def sample(self, rng: random.Random) -> Architecture:
-        """As ``space.sample``."""
-        return operators.sample(self._draws, rng) if self._draws else self._space.sample(rng)
-
-    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """As ``space.mutate``."""
-        if self._draws:
-            return operators.mutate(self._draws, architecture, rng)
-        return self._space.mutate(architecture, rng)
-
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
-        """As ``space.neighbours``."""
-        if self._draws:
-            return list(operators.neighbours(self._draws, architecture))
-        return list(self._space.neighbours(architecture))
+        self._root = _reader("", Chain.of(parts), {})  # without a memory: no network comes twice
 
     def graph(self, architecture: Architecture) -> LabelledGraph:
         """The network that an architecture of the space describes, in outline."""
-        network = fill(self._template, lambda path, hole: architecture[path])
-        reader = _Reader()
-        output = reader.part(network.root, {-1: 1})
-        return LabelledGraph(tuple(reader.labels), tuple(reader.arguments), (*reader.sources, output))
-
-
-@dataclass(frozen=True)
-class _Template:
-    """What ``fill`` needs of a space."""
-
-    root: Chain
-    recipe: tuple[tuple[str, Any], ...] = ()
-    hole_map: Mapping[str, Hole] = field(default_factory=dict)
+        graph = self._root.make(architecture)
+        assert graph is not None
+        return graph
 
 
 def _reduce(part: Part) -> Part:
@@ -142,46 +125,199 @@ def _words(part: Part) -> str:
     return str(part)
 
 
-def _holes(path: str, part: Part) -> set[str]:
-    return set(all_holes(cast(Space, _Template(Chain.of([(path, part)])))))
-
-
 class _Reader:
-    """Reads a filled outline. A value is the operations that it sums up, with how often each is added."""
+    """Reads one part of the reduced template; remembers what it was read as for the values of its holes.
+
+    Args:
+        path: where the part stands.
+        shared: the memory of each part: copies of one part have one memory.
+    """
+
+    def __init__(self, path: str, part: Part, shared: _Memories) -> None:
+        self.holes = tuple(dict.fromkeys(paths(in_part(path, part))))
+        self.known = shared.setdefault(part, {})
+
+    def read(self, architecture: Architecture) -> LabelledGraph | None:
+        """The part as a graph; None for an absent edge."""
+        key = tuple([exact(architecture.get(path, ...)) for path in self.holes])
+        if key in self.known:
+            return self.known[key]
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        found = self.known[key] = self.make(architecture)
+        return found
+
+    def make(self, architecture: Architecture) -> LabelledGraph | None:
+        raise NotImplementedError
+
+
+class _ReadFixed(_Reader):
+    def __init__(self, graph: LabelledGraph | None) -> None:
+        self.graph = graph
+
+    def read(self, architecture: Architecture) -> LabelledGraph | None:
+        return self.graph
+
+
+class _ReadOp(_Reader):
+    def __init__(self, path: str, part: Op, shared: _Memories) -> None:
+        super().__init__(path, part, shared)
+        self.path, self.arguments = path, part.kwargs
+        self.label = self.arguments.pop("label")
+
+    def make(self, architecture: Architecture) -> LabelledGraph:
+        given = {
+            name: _filled(f"{self.path}.{name}", content, architecture) for name, content in self.arguments.items()
+        }
+        return LabelledGraph((Operation(self.label, given),), ({-1: 1}, {0: 1}))
+
+
+class _ReadChoice(_Reader):
+    def __init__(self, path: str, part: Choice, shared: _Memories) -> None:
+        super().__init__(path, part, shared)
+        self.path = part.name or path
+        self.options = {exact(value): _reader(f"{path}.{value}", part.content(value), shared) for value in part.options}
+
+    def make(self, architecture: Architecture) -> LabelledGraph | None:
+        return self.options[exact(architecture[self.path])].read(architecture)
+
+
+class _ReadChain(_Reader):
+    def __init__(self, path: str, part: Chain, shared: _Memories) -> None:
+        super().__init__(path, part, shared)
+        dot = f"{path}." if path else ""
+        self.readers = [_reader(dot + name, child, shared) for name, child in part.parts]
+
+    def make(self, architecture: Architecture) -> LabelledGraph | None:
+        return _in_a_row(self.readers, architecture)
+
+
+class _ReadRepeat(_Reader):
+    def __init__(self, path: str, part: Repeat, shared: _Memories) -> None:
+        super().__init__(path, part, shared)
+        self.path = None if part.depth is None else part.depth.name or f"{path}.depth"
+        self.readers = [_reader(f"{path}.{index}", part.copy(index), shared) for index in range(part.high)]
+
+    def make(self, architecture: Architecture) -> LabelledGraph | None:
+        readers = self.readers if self.path is None else self.readers[: architecture[self.path]]
+        return _in_a_row(readers, architecture)
+
+
+class _ReadGraph(_Reader):
+    def __init__(self, path: str, part: Graph, shared: _Memories) -> None:
+        super().__init__(path, part, shared)
+        self.input, self.output = part.input, part.output
+        self.nodes = []
+        for name, merge in part.nodes:
+            edges = []
+            for edge in merge.edges:
+                place = f"{path}.{name}.{edge.label}"
+                edges.append((f"{place}.source", edge.source, _reader(place, edge.part, shared)))
+            self.nodes.append((name, isinstance(merge, Concat), edges))
+
+    def make(self, architecture: Architecture) -> LabelledGraph:
+        arrives: dict[str, list[tuple[str, LabelledGraph]]] = {}
+        for name, _, edges in self.nodes:
+            arrived = []
+            for place, content, reader in edges:
+                source = _filled(place, content, architecture)
+                if source == self.input or source in arrives:
+                    graph = reader.read(architecture)
+                    if graph is not None:
+                        arrived.append((source, graph))
+            if arrived:
+                arrives[name] = arrived
+        needed = {self.output}
+        for name in reversed(arrives):
+            if name in needed:
+                needed.update(source for source, _ in arrives[name])
+        growing = _Growing()
+        values: dict[str, Value] = {self.input: _INPUT}
+        for name, joins, _ in self.nodes:
+            if name in arrives and name in needed:
+                total: dict[int, int] = {}
+                for source, graph in arrives[name]:
+                    for operation, times in growing.append(graph, values[source]).items():
+                        total[operation] = total.get(operation, 0) + times
+                values[name] = growing.append(_CONCAT, total) if joins and len(arrives[name]) > 1 else total
+        return growing.graph(values.get(self.output, {}))
+
+
+class _Growing:
+    """A graph that is being put together from smaller ones."""
 
     def __init__(self) -> None:
-        self.labels: list[str] = []
-        self.arguments: list[Mapping[str, Any]] = []
-        self.sources: list[Mapping[int, int]] = []
+        self.operations: list[Operation] = []
+        self.sources: list[Value] = []
 
-    def part(self, part: Part | None, value: Mapping[int, int]) -> Mapping[int, int]:
-        if is_identity(part):
-            return value
-        if isinstance(part, Op):
-            given = part.kwargs
-            return self.add(given.pop("label", ""), given, value)
-        if isinstance(part, Chain):
-            for _, child in part.parts:
-                value = self.part(child, value)
-            return value
-        assert isinstance(part, Graph)
-        return self.graph(part, value)
-
-    def add(self, label: str, arguments: Mapping[str, Any], value: Mapping[int, int]) -> Mapping[int, int]:
+    def append(self, graph: LabelledGraph, value: Value) -> Value:
+        """Puts a graph behind a value; returns what it yields."""
         if not value:
             return value  # nothing arrives
-        self.labels.append(label)
-        self.arguments.append(arguments)
-        self.sources.append(value)
-        return {len(self.labels) - 1: 1}
+        first = len(self.operations)
+        moved = graph.sources if value == _INPUT and not first else [_moved(it, value, first) for it in graph.sources]
+        self.operations += graph.operations
+        self.sources += moved[:-1]
+        return moved[-1]
 
-    def graph(self, graph: Graph, value: Mapping[int, int]) -> Mapping[int, int]:
-        values: dict[str, Mapping[int, int]] = {graph.input: value}
-        for name, merge, edges in live_nodes.__wrapped__(graph):  # no graph comes twice: remembering costs more
-            total: dict[int, int] = {}
-            for edge in edges:
-                for source, times in self.part(edge.part, values[edge.sources[0]]).items():
-                    total[source] = total.get(source, 0) + times
-            joined = isinstance(merge, Concat) and len(edges) > 1
-            values[name] = self.add("concat", {}, total) if joined else total
-        return values.get(graph.output, {})
+    def graph(self, output: Value) -> LabelledGraph:
+        return LabelledGraph(tuple(self.operations), (*self.sources, output))
+
+
+def _moved(sources: Value, value: Value, first: int) -> Value:
+    """What an operation reads, with a value in the place of the input and the others counted from ``first``."""
+    if len(sources) == 1:
+        ((source, times),) = sources.items()
+        if times == 1:
+            return {source + first: 1} if source >= 0 else value
+    found: dict[int, int] = {}
+    for source, times in sources.items():
+        if source >= 0:
+            found[source + first] = found.get(source + first, 0) + times
+        else:
+            for other, more in value.items():
+                found[other] = found.get(other, 0) + times * more
+    return found
+
+
+def _in_a_row(readers: Sequence[_Reader], architecture: Architecture) -> LabelledGraph | None:
+    growing, value = _Growing(), _INPUT
+    for reader in readers:
+        graph = reader.read(architecture)
+        if graph is None:
+            return None
+        value = growing.append(graph, value)
+    return growing.graph(value)
+
+
+def _filled(path: str, content: Any, architecture: Architecture) -> Any:
+    """An argument with its holes filled."""
+    if isinstance(content, Hole):
+        chosen = architecture[content.name or path]
+        if isinstance(content, Choice):
+            return _filled(f"{path}.{chosen}", content.content(chosen), architecture)
+        return chosen
+    if isinstance(content, tuple):
+        return tuple(_filled(f"{path}.{index}", item, architecture) for index, item in enumerate(content))
+    return content
+
+
+def _reader(path: str, part: Part | None, shared: _Memories) -> _Reader:
+    if isinstance(part, Zero):
+        return _ReadFixed(None)
+    if part is None or is_identity(part):
+        return _ReadFixed(_IDENTITY)
+    return _READERS[type(part)](path, part, shared)
+
+
+_Memories = dict[Part, dict[Any, "LabelledGraph | None"]]
+_READERS: dict[type, Any] = {
+    Op: _ReadOp,
+    Choice: _ReadChoice,
+    Chain: _ReadChain,
+    Repeat: _ReadRepeat,
+    Graph: _ReadGraph,
+}
+_INPUT: Value = {-1: 1}
+_IDENTITY = LabelledGraph((), (_INPUT,))
+_CONCAT = LabelledGraph((Operation("concat", {}),), (_INPUT, {0: 1}))

@@ -164,12 +164,12 @@ class PredictorSearcher(ArchitectureSearcher):
         for architecture, number in near:
             found.setdefault(architecture, {"candidate": "neighbour", "parents": [number]})
         for _ in range(self.RANDOM):
-            found.setdefault(self._features.outline.sample(rng), {"candidate": "random"})
+            found.setdefault(self.space.sample(rng), {"candidate": "random"})
         for _ in range(self.MUTANTS):
             number = rng.choice(best)
             try:
-                once = self._features.outline.mutate(history.trials[number].architecture, rng)
-                found.setdefault(self._features.outline.mutate(once, rng), {"candidate": "mutant", "parents": [number]})
+                once = self.space.mutate(history.trials[number].architecture, rng)
+                found.setdefault(self.space.mutate(once, rng), {"candidate": "mutant", "parents": [number]})
             except SpaceError:  # no hole has a second value
                 break
         tried = self._ranking.tried
@@ -233,7 +233,7 @@ class PredictorSearcher(ArchitectureSearcher):
         if known is None:
             if len(self._neighbours) >= 100:
                 self._neighbours.clear()
-            known = self._neighbours[architecture] = self._features.outline.neighbours(architecture)
+            known = self._neighbours[architecture] = list(self.space.neighbours(architecture))
         return known
 
     def _by_promise(self, expected: Posterior, rng: random.Random) -> list[int]:

@@ -42,6 +42,9 @@ class Architecture(Mapping[str, Any]):
     def __getitem__(self, path: str) -> Any:
         return self._values[path]
 
+    def get(self, path: str, default: Any = None) -> Any:
+        return self._values.get(path, default)
+
     def __contains__(self, path: object) -> bool:
         return path in self._values
 
@@ -62,11 +65,13 @@ class Architecture(Mapping[str, Any]):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return isinstance(other, Architecture) and self._key() == other._key()
+        if not isinstance(other, Architecture) or self._values != other._values:
+            return False
+        return self._key() == other._key()  # 0, 0.0 and False are equal so far
 
     def __hash__(self) -> int:
         if self._hash is None:
-            object.__setattr__(self, "_hash", hash(self._key()))
+            object.__setattr__(self, "_hash", hash(frozenset(self._values.items())))
         assert self._hash is not None
         return self._hash
 

@@ -13,6 +13,7 @@ from raynas.space.architecture import Architecture
 from raynas.space.fill import Choose, Network, fill
 from raynas.space.holes import Float, Int
 from raynas.space.nodes import Hole
+from raynas.space.plan import follow
 from raynas.space.values import from_json, same
 
 if TYPE_CHECKING:
@@ -24,26 +25,19 @@ MANY = 16
 STEPS = (0.05, 0.25)
 
 
-def run(space: Space, choose: Choose) -> tuple[Network, Architecture]:
-    """Fills the space and keeps what was chosen."""
-    filled: dict[str, Any] = {}
-
-    def remember(path: str, hole: Hole) -> Any:
-        value = filled[path] = choose(path, hole)
-        return value
-
-    network = fill(space, remember)
-    return network, Architecture.of(filled)
+def run(space: Space, choose: Choose) -> Architecture:
+    """What is chosen at the holes that are reached."""
+    return Architecture.of(follow(space.plan, choose))
 
 
 def sample(space: Space, rng: random.Random) -> Architecture:
     """Every hole that is reached drawn independently."""
-    return run(space, lambda path, hole: hole.draw(rng))[1]
+    return run(space, lambda path, hole: hole.draw(rng))
 
 
 def default(space: Space) -> Architecture:
     """Every hole at its default."""
-    return run(space, lambda path, hole: hole.default)[1]
+    return run(space, lambda path, hole: hole.default)
 
 
 def replay(space: Space, values: Mapping[str, Any]) -> tuple[Network, Architecture]:
@@ -52,7 +46,7 @@ def replay(space: Space, values: Mapping[str, Any]) -> tuple[Network, Architectu
     Raises:
         SpaceError: a value outside its domain, a missing path or a superfluous one (each with its name).
     """
-    used: set[str] = set()
+    used: dict[str, Any] = {}
 
     def choose(path: str, hole: Hole) -> Any:
         if path not in values:
@@ -62,10 +56,10 @@ def replay(space: Space, values: Mapping[str, Any]) -> tuple[Network, Architectu
         value = from_json(values[path])
         if not hole.contains(value):
             raise SpaceError(f"architecture: {path} = {value!r} is outside the space; give {hole.domain()}")
-        used.add(path)
+        used[path] = value
         return value
 
-    result = run(space, choose)
+    network = fill(space, choose)
     for path in values:
         if path not in used:
             known = space.hole_map.get(path)
@@ -73,7 +67,7 @@ def replay(space: Space, values: Mapping[str, Any]) -> tuple[Network, Architectu
             near = difflib.get_close_matches(path, space.hole_map, n=1) if known is None else []
             hint = f"did you mean {near[0]!r}?" if near else "drop it"
             raise SpaceError(f"architecture: {path!r} is {why}; {hint}")
-    return result
+    return network, Architecture.of(used)
 
 
 def mutate(space: Space, old: Architecture, rng: random.Random) -> Architecture:
@@ -93,7 +87,7 @@ def mutate(space: Space, old: Architecture, rng: random.Random) -> Architecture:
             return hole.draw(rng, other_than=old[path])
         return old[path] if path in old else hole.draw(rng)
 
-    return run(space, choose)[1]
+    return run(space, choose)
 
 
 def crossover(space: Space, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
@@ -103,7 +97,7 @@ def crossover(space: Space, a: Architecture, b: Architecture, rng: random.Random
         givers = [parent for parent in (a, b) if path in parent]
         return rng.choice(givers)[path] if givers else hole.draw(rng)
 
-    return run(space, choose)[1]
+    return run(space, choose)
 
 
 def neighbours(space: Space, old: Architecture) -> Iterator[Architecture]:
@@ -121,7 +115,7 @@ def neighbours(space: Space, old: Architecture) -> Iterator[Architecture]:
                     return value
                 return old.get(path, hole.default)
 
-            yield run(space, choose)[1]
+            yield run(space, choose)
 
 
 def steps(hole: Hole, value: Any) -> list[Any]:
@@ -158,7 +152,7 @@ def enumerate_all(space: Space) -> Iterator[Architecture]:
             sizes.append(int(hole.size))
             return hole.at(index)
 
-        yield run(space, choose)[1]
+        yield run(space, choose)
         decisions = prefix + [0] * (len(sizes) - len(prefix))
         while decisions and decisions[-1] + 1 == sizes[len(decisions) - 1]:
             decisions.pop()

@@ -14,6 +14,7 @@ from raynas.space.fill import Network
 from raynas.space.inventory import all_holes
 from raynas.space.nodes import Hole, check_name
 from raynas.space.operation import as_value
+from raynas.space.plan import Plan, plan_of
 from raynas.space.size import size
 from raynas.space.structure import Chain
 
@@ -69,6 +70,11 @@ class Space:
     def hole_map(self) -> dict[str, Hole]:
         """Path → hole for every hole that can become active, in the order of the walk."""
         return all_holes(self)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Which holes a filling asks for, in which order, and what each answer opens."""
+        return plan_of(self)
 
     def holes(self) -> list[tuple[str, Hole]]:
         """``(path, hole)`` of every hole that can become active, in the order of the walk."""

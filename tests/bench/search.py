@@ -3,9 +3,10 @@
     python -m tests.bench.search [PART …] [--seeds 200] [--slow-seeds 20] [--strategies random,evolution,…]
 
 Parts: nasbench201, macro, spike, crowd (16 workers), protocol (the paper's 20,000 s), curves and nlp (early stopping),
-noise, winner (who is picked under noise), scaling (1 to 1,024 workers), charged (proposals take their time), speed (the
-simulator's own). Prints Markdown for docs/benchmarks.md. The tables lie in ``$RAYNAS_DATA``. Strategies that are not
-installed are left out. Slow strategies and peers run with fewer seeds.
+noise, winner (who is picked under noise), scaling (1 to 1,024 workers), charged (proposals take their time),
+proposals (what one costs late in a search), speed (the simulator's own). Prints Markdown for docs/benchmarks.md. The
+tables lie in ``$RAYNAS_DATA``. Strategies that are not installed are left out. Slow strategies and peers run with fewer
+seeds. Seeds count from ``--first``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from raynas import registry
 from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.simulate import Faults, Table, TableSpace, Trajectories, read_table, simulate, space_of_table
 from raynas.tasks.objective import Objective
+from tests.bench.proposals import made_up, show, tabled, timed
 from tests.bench.search_peers import OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna
 
 OURS = ("random", "evolution", "local", "reinforce", "tpe", "predictor", "auto")
@@ -51,9 +53,11 @@ def loaded(name: str) -> tuple[Table, TableSpace, str]:
 class Bench:
     """The settings of one call."""
 
-    def __init__(self, seeds: int, slow_seeds: int, strategies: Iterable[str], processes: int | None) -> None:
+    def __init__(
+        self, seeds: int, slow_seeds: int, strategies: Iterable[str], processes: int | None, first: int = 0
+    ) -> None:
         installed = set(registry.names("raynas.strategies"))
-        self.seeds, self.slow_seeds, self.processes = seeds, slow_seeds, processes
+        self.seeds, self.slow_seeds, self.processes, self.first = seeds, slow_seeds, processes, first
         self.strategies = [name for name in strategies if name in installed]
 
     def run(
@@ -70,10 +74,11 @@ class Bench:
         rows, space, usual = loaded(table)
         metric = metric or usual
         slow = strategy in SLOW or strategy == "Optuna TPE"
+        count = seeds or (self.slow_seeds if slow else self.seeds)
         began = time.perf_counter()
         found = simulate(
             factory(strategy, metric, mode, more.get("trials")), rows, space=space, metric=metric, mode=mode,
-            strategy=strategy, seeds=seeds or (self.slow_seeds if slow else self.seeds), processes=self.processes,
+            strategy=strategy, seeds=range(self.first, self.first + count), processes=self.processes,
             **more,
         )  # fmt: skip
         print(f"({table}, {strategy}: {time.perf_counter() - began:.0f} s)", file=sys.stderr)
@@ -284,6 +289,16 @@ def charged(bench: Bench) -> None:
         )
 
 
+def proposals(bench: Bench) -> None:
+    """Without the simulator, one process: CPU and wall time."""
+    head("What a proposal costs, ms: median (95 %) of 60", "space", "strategy", "after", "CPU", "wall")
+    for name, (space, value) in (("NAS-Bench-201", tabled(*loaded("nasbench201"))), ("resnet", made_up("resnet"))):
+        for strategy in bench.strategies:
+            for trials in (200, 1_000, 5_000):
+                cpu, wall = timed(strategy, space, value, trials, 60)
+                row(name, strategy, f"{trials:,} trials", show(cpu), show(wall))
+
+
 def speed(bench: Bench) -> None:
     """Evaluations a second of CPU time on one core, set-up left out by a difference."""
     head(
@@ -321,6 +336,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "winner": winner,
     "scaling": scaling,
     "charged": charged,
+    "proposals": proposals,
     "speed": speed,
 }
 
@@ -332,10 +348,11 @@ def main() -> None:
     parser.add_argument("--slow-seeds", type=int, default=20)
     parser.add_argument("--strategies", default=",".join(OURS))
     parser.add_argument("--processes", type=int, default=None)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     asked = parser.parse_args()
     if not os.environ.get("RAYNAS_DATA"):
         sys.exit("RAYNAS_DATA is not set: say where the tables lie")
-    bench = Bench(asked.seeds, asked.slow_seeds, asked.strategies.split(","), asked.processes)
+    bench = Bench(asked.seeds, asked.slow_seeds, asked.strategies.split(","), asked.processes, asked.first)
     for part in asked.parts or PARTS:
         PARTS[part](bench)
 

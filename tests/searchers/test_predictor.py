@@ -13,7 +13,8 @@ from driving import best, options_space, recipe_space, simulate, target_score
 
 from raynas.errors import SpecError
 from raynas.journal import History
-from raynas.searchers.features import Features, figures, walk_counts
+from raynas.searchers import gaussian_process
+from raynas.searchers.features import Features, path_figures, walk_counts
 from raynas.searchers.gaussian_process import normal_scores, posterior
 from raynas.searchers.outline import Outline
 from raynas.searchers.predictor import PredictorSearcher
@@ -117,7 +118,7 @@ def test_walks_and_paths_against_brute_force():
             return [[node]] if node == -1 else [[*path, node] for source in into[node] for path in paths(source)]
 
         whole = paths(out)
-        found = figures(graph)
+        found = path_figures(graph)
         lengths = [len(path) - 1 for path in whole] or [0]
         assert found[("log paths",)] == pytest.approx(math.log1p(len(whole)))
         assert (found[("longest",)], found[("shortest",)]) == (max(lengths), min(lengths))
@@ -131,11 +132,40 @@ def test_walks_and_paths_against_brute_force():
             assert counts[walk] == triples.count(walk)
 
 
+@pytest.mark.parametrize("kind", SPACES)
+def test_outlines_that_are_equal_are_of_equal_networks(kind):
+    """And what was read before changes nothing."""
+    space, rng = SPACES[kind](), random.Random(3)
+    outline, networks = Outline(space), {}
+    drawn = [space.sample(rng) for _ in range(60)]
+    for architecture in [*drawn, *(space.mutate(one, rng) for one in drawn)]:
+        graph, fresh = outline.graph(architecture), Outline(space).graph(architecture)
+        operations, again = ([(it.label, dict(it.arguments)) for it in one.operations] for one in (graph, fresh))
+        assert (operations, graph.sources) == (again, fresh.sources)
+        if kind != "cell":  # the order of what is concatenated is not in an outline
+            network = space.network_id(architecture)
+            assert networks.setdefault(repr((operations, graph.sources)), network) == network
+
+
+def test_a_process_fitted_in_two_steps_is_the_one_fitted_at_once(monkeypatch):
+    rng = np.random.default_rng(1)
+    places = rng.normal(size=(80, 2))
+    among = {"x": np.linalg.norm(places[:50, None] - places[None, :50], axis=2)}
+    across = {"x": np.linalg.norm(places[:50, None] - places[None, 50:], axis=2)}
+    targets = np.sin(places[:50, 0])
+    once = posterior([("x",)], among, across, targets)
+    monkeypatch.setattr(gaussian_process, "_MANY", 20)
+    twice = posterior([("x",)], among, across, targets)
+    assert once.members == twice.members
+    assert np.allclose(once.bound(2.0), twice.bound(2.0), atol=1e-9)
+    assert np.allclose(once.weights, twice.weights)
+
+
 def test_copies_of_a_cell_are_read_once():
     space = SPACES["nasbench201"]()
     graph = Outline(space).graph(space.default())
     assert len(graph.labels) == 3  # of the cell alone: three convolutions, and identities
-    assert figures(graph)[("log paths",)] == pytest.approx(math.log1p(4))
+    assert path_figures(graph)[("log paths",)] == pytest.approx(math.log1p(4))
 
 
 def test_one_member_is_scikit_learns_process():

@@ -21,7 +21,7 @@ from raynas.blocks.graph import Dag
 from raynas.errors import SpaceError
 from raynas.space import Architecture, Chain, Graph, Network, Space
 from raynas.space.fill import fill
-from raynas.space.nodes import Node
+from raynas.space.nodes import Hole, Node
 from raynas.space.shapes import layers
 
 SLOWLY = settings(
@@ -152,6 +152,21 @@ def test_the_walk_asks_each_hole_once_in_the_order_of_holes(space: Space) -> Non
     assert len(set(asked)) == len(asked)
     assert space.default().paths == asked
     assert space.size() == math.inf or space.size() >= 1
+
+
+@SLOWLY
+@given(spaces(), SEEDS)
+def test_drawing_without_a_network_asks_as_the_walk_does(space: Space, seed: int) -> None:
+    rng, asked = random.Random(seed), {}
+
+    def choose(path: str, hole: Hole) -> object:
+        asked[path] = hole.draw(rng)
+        return asked[path]
+
+    fill(space, choose)
+    drawn = space.sample(random.Random(seed))
+    assert drawn == Architecture(asked)
+    assert drawn.paths == list(asked)
 
 
 def test_a_plain_module_bears_no_trace_of_the_language() -> None:
