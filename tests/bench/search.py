@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 
 from raynas import registry
+from raynas.schedulers.hyperband import HyperbandRungs
+from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.simulate import Faults, Table, TableSpace, Trajectories, read_table, simulate, space_of_table
 from raynas.tasks.objective import Objective
@@ -170,6 +172,14 @@ def full(max_steps: int, mode: str) -> FullBudget:
     return FullBudget(max_steps, mode=mode)  # type: ignore[arg-type]
 
 
+def asha_promotion(max_steps: int, mode: str) -> PromotionRungs:
+    return PromotionRungs(max_steps, mode=mode)  # type: ignore[arg-type]
+
+
+def hyperband(max_steps: int, mode: str) -> HyperbandRungs:
+    return HyperbandRungs(max_steps, mode=mode)  # type: ignore[arg-type]
+
+
 def ray_asha(max_steps: int, mode: str) -> RayAsha:
     return RayAsha(max_steps, mode=mode)
 
@@ -181,7 +191,7 @@ def early_stopping(bench: Bench, table: str, metric: str, mode: str, within: flo
         "mean at the end",
     )  # fmt: skip
     seeds = min(50, bench.seeds)
-    pairs = [(name, rule) for name in bench.strategies for rule in (full, asha)]
+    pairs = [(name, rule) for name in bench.strategies for rule in (full, asha, asha_promotion, hyperband)]
     for strategy, rule in [*pairs, ("Ray OptunaSearch", full), ("Ray OptunaSearch", ray_asha)]:
         count = trials if rule is full else 2 * trials
         found = bench.run(
