@@ -22,7 +22,7 @@ from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
 from raynas.searchers.ranking import Ranking, scores_of
 from raynas.searchers.relevance import log_prior, relevance
-from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
+from raynas.searchers.searcher import ArchitectureSearcher, Common, Draw, Proposal
 from raynas.space import Architecture, Space
 
 if TYPE_CHECKING:
@@ -48,14 +48,17 @@ class PredictorSearcher(ArchitectureSearcher):
     """Fits a mixture of Gaussian processes to the ended trials and tries the candidate with the best upper bound.
 
     Candidates are all neighbours of the best trials, and random architectures and mutants of two steps beside them.
-    Until ``startup`` trials have ended, proposals are random. Trials under way are not proposed again, and nothing is
-    assumed of their results. Of more than ``fitted`` trials the best half of that number and as many others, at random,
+    Until ``startup`` trials have ended, proposals are random; with others under way, each is that of some random ones
+    which is farthest from all trials. Trials under way are not proposed again, and nothing is assumed of their results;
+    but with others under way each proposal draws its own ``kappa``, so that workers do not all ask the same question of
+    one state of knowledge. Of more than ``fitted`` trials the best half of that number and as many others, at random,
     are fitted (their ranks are among all).
 
     Args:
         space: where to search.
         startup: random trials first.
-        kappa: how many standard deviations of doubt are credited to a candidate.
+        kappa: how many standard deviations of doubt are credited to a candidate; with other trials under way, 0 to
+            twice as many, this in the mean.
         fitted: how many trials are fitted at most.
         **common: as in ``ArchitectureSearcher``.
 
@@ -69,6 +72,8 @@ class PredictorSearcher(ArchitectureSearcher):
     """
 
     BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 100, 50, 250
+    #: Random architectures from which the start's farthest is taken, and the trials from which it is to be far.
+    SPREAD, LATEST = 20, 300
 
     def __init__(
         self,
@@ -114,13 +119,14 @@ class PredictorSearcher(ArchitectureSearcher):
         self._ranking.follow(history)
         best = self._ranking.best(self.BEST)
         if len(self._ranking) < self.startup or not best:
-            return self.fresh(history, rng, self.random_draw)
+            return self.fresh(history, rng, self._far_draw(history) if history.running else self.random_draw)
         candidates = self.candidates(history, best, rng)
         if not candidates:
             return self.fresh(history, rng, self.random_draw)
         expected = self.expect(history, list(candidates))
         listed = list(candidates.items())
-        for place in self._by_promise(expected, rng):
+        kappa = self.kappa * (2 * rng.random() if history.running else 1)
+        for place in self._by_promise(expected.bound(kappa), rng):
             architecture, origin = listed[place]
             if self.space.trial_id(architecture) not in history.seen:
                 mean = float(expected.mean[place])
@@ -236,8 +242,20 @@ class PredictorSearcher(ArchitectureSearcher):
             known = self._neighbours[architecture] = list(self.space.neighbours(architecture))
         return known
 
-    def _by_promise(self, expected: Posterior, rng: random.Random) -> list[int]:
+    def _far_draw(self, history: History) -> Draw:
+        """Draws the architecture farthest from the latest trials, of some random ones."""
+        features = self._features
+        latest = features.points([history.trials[n].architecture for n in list(history.trials)[-self.LATEST :]])
+
+        def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
+            drawn = [self.space.sample(rng) for _ in range(self.SPREAD)]
+            apart = np.mean(list(features.distances(features.points(drawn), latest).values()), axis=0).min(axis=1)
+            return drawn[int(np.argmax(np.round(apart, 6)))], {"kind": "random", "candidate": "farthest"}
+
+        return draw
+
+    def _by_promise(self, bounds: Array, rng: random.Random) -> list[int]:
         """Places of the candidates, best first; equal ones in random order. (Rounded: no last bit decides.)"""
-        promise = np.round(expected.bound(self.kappa), 6).tolist()
+        promise = np.round(bounds, 6).tolist()
         lots = [rng.random() for _ in promise]
         return sorted(range(len(promise)), key=lambda place: (-promise[place], lots[place]))

@@ -161,6 +161,23 @@ def test_a_process_fitted_in_two_steps_is_the_one_fitted_at_once(monkeypatch):
     assert np.allclose(once.weights, twice.weights)
 
 
+def test_a_start_with_others_under_way_lies_far_apart():
+    space = SPACES["resnet"]()
+
+    def least(workers):
+        found = []
+        for seed in range(5):
+            history = History.from_events(simulate(make(space, seed=seed), lambda _: 0.5, 8, workers=workers))
+            points = Features.of(space).points([trial.architecture for trial in history.trials.values()])
+            apart = Features.of(space).distances(points, points)["holes"]
+            found.append((apart + np.eye(8)).min())
+            kinds = [trial.origin.get("candidate") for trial in history.trials.values()][1:]
+            assert (set(kinds) == {"farthest"}) == (workers == 8)
+        return np.mean(found)
+
+    assert least(8) > least(1)
+
+
 def test_copies_of_a_cell_are_read_once():
     space = SPACES["nasbench201"]()
     graph = Outline(space).graph(space.default())
