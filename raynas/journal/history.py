@@ -112,7 +112,8 @@ class History:
         running: number to record of the trials that are not terminal (under way, left unfinished, or paused).
         paused: of these, the ones that wait at a rung for their promotion.
         ended: numbers in the order of their terminal facts.
-        judged: ``(number, key then)``, in order, each time that a trial reached a rung or ended.
+        reached: ``(number, key then)``, in order, each time that a trial reached a rung or ended.
+        judged: those of them at which the trial did not go on at once: it ended or was paused.
         scored: numbers in the order in which they got their first score.
         counts: how many trials are in each state.
         steps_trained: steps measured over all trials.
@@ -130,6 +131,7 @@ class History:
         self.running: dict[int, TrialRecord] = {}
         self.paused: dict[int, TrialRecord] = {}
         self.ended: list[int] = []
+        self.reached: list[tuple[int, tuple[int, float]]] = []
         self.judged: list[tuple[int, tuple[int, float]]] = []
         self.scored: list[int] = []
         self.counts: Counter[str] = Counter()
@@ -304,8 +306,9 @@ class History:
         self.paused.pop(record.number, None)
         if measurement.decision == "pause":
             self.paused[record.number] = record
-        if measurement.decision != "stop" and measurement.rung is not None:
             self.judged.append((record.number, self.key(record)))
+        if measurement.decision != "stop" and measurement.rung is not None:
+            self.reached.append((record.number, self.key(record)))
         elif measurement.decision == "stop":
             reason = measurement.stop_reason or "early_stopped"
             self._end(record, STATE_OF_STOP.get(reason, "stopped"), reason, time)
@@ -331,6 +334,7 @@ class History:
         self.paused.pop(record.number, None)
         self.ended.append(record.number)
         self.judged.append((record.number, self.key(record)))
+        self.reached.append(self.judged[-1])
         if state != "failed":
             self._judged_steps += record.steps
 

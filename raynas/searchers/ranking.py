@@ -1,6 +1,6 @@
-"""What a history says of which architectures are better: the judged trials in order. A cache that follows a history.
+"""What a history says of which architectures are better: the trials in order. A cache that follows a history.
 
-Under early stopping, trials were judged at different rungs, and neither value nor rung alone orders them: who was
+Under early stopping, trials were measured at different rungs, and neither value nor rung alone orders them: who was
 stopped at the first rung may be better than who came there first and went on to disappoint. So a value at a rung is
 carried to the next one by what the trials with a value at both tell: a line through them, by Theil and Sen (Sen 1968,
 JASA 63(324)), whose medians a diverged trial does not move. That those trials were chosen by their values at the lower
@@ -35,7 +35,7 @@ class Ranking:
     followed on the way.
 
     Attributes:
-        log: ``(number, key then)``, one for each time that a trial was judged (state).
+        log: ``(number, key then)``, one for each time that a trial reached a rung or ended (state).
         tried: all architectures that were ever proposed.
     """
 
@@ -47,24 +47,24 @@ class Ranking:
 
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
-        self._read = 0  # how many of history.judged
+        self._read = 0  # how many of history.reached
         self.log: list[tuple[int, tuple[int, float]]] = []
         self.tried: set[Architecture] = set()
         self._proposed = 0  # how many of history.trials are in it
         self._order: list[tuple[Score, int]] | None = None  # worst first, with the number's sign turned
 
     def follow(self, history: History) -> None:
-        """Takes what was judged since the last time."""
+        """Takes what was reached since the last time."""
         if history is not self._history:
             self._follow_anew(history)
         for record in itertools.islice(history.trials.values(), self._proposed, None):
             self.tried.add(record.architecture)
         self._proposed = len(history.trials)
-        for number, key in itertools.islice(history.judged, self._read, None):
+        for number, key in itertools.islice(history.reached, self._read, None):
             if key > LOWEST or not blameless(history.trials[number]):
                 self.log.append((number, key))
                 self._order = None
-        self._read = len(history.judged)
+        self._read = len(history.reached)
 
     @property
     def order(self) -> list[tuple[Score, int]]:
@@ -88,7 +88,7 @@ class Ranking:
 
 
 def scores_of(log: list[tuple[int, tuple[int, float]]]) -> dict[int, Score]:
-    """How good each trial of a ``Ranking.log`` is known to be, in the order in which they were first judged."""
+    """How good each trial of a ``Ranking.log`` is known to be, in the order in which they got their first."""
     values: dict[int, dict[int, float]] = {}  # number to rung to value; empty: failed
     for number, (rung, value) in log:
         known = values.setdefault(number, {})
