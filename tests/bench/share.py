@@ -36,7 +36,7 @@ def share(journal: Path) -> tuple[float, float, int, int]:
         found = checkpoint.newest(folder)
         if found is not None and found.partial:
             spent += found.state.values["evaluation"]["seconds"]
-    if not count:
+    if not spent:
         raise SystemExit("nothing was measured in that time; give --seconds more")
     return spent / (workers * (ended - begun)), ended - begun, count, workers
 
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("RAYNAS_DATA", ".") + "/cifar10/train.parquet")
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--trial-time", help="a budget of time for each trial, such as 2m; --epochs are then its steps")
     parser.add_argument("--space", default="resnet")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--journal", type=Path, help="look at this journal instead of running a search")
@@ -58,6 +59,7 @@ def main() -> None:
 
             task = ImageClassification(arguments.data)
             limits = {"trials": 10_000, "seconds": arguments.seconds, "epochs": arguments.epochs}
+            limits["trial_time"] = arguments.trial_time
             raynas.search(arguments.space, task=task, workers=arguments.workers, home=home, name="share", **limits)
             journal = Path(home) / "share" / "journal.jsonl"
         found, seconds, count, workers = share(journal)
