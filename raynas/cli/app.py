@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,12 @@ def call(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader went away: raynas list | head -1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror}{where}; make room, and give the same command again", file=sys.stderr)
         return 1
     except Exception as error:
         # Typer's usage errors (a wrong option, a missing argument) are told by what they can do: their classes are

@@ -196,12 +196,13 @@ class LiveDisplay:
     def _table(self, width: int, rows: int) -> Table:
         history = self._history
         metric = history.objective.metric if history.objective else "value"
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+        wide = width >= 80
+        # With ``expand`` the architecture gets what the others leave, and no figure is ever cut.
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), expand=wide)
         table.add_column("trial", justify="right")
         table.add_column("state", no_wrap=True, overflow="ellipsis", min_width=13)
         table.add_column(metric, justify="right")
         table.add_column(f"{history.step_name}s", justify="right")
-        wide = width >= 80
         if wide:
             table.add_column("time", justify="right")
             table.add_column("architecture", no_wrap=True, overflow="ellipsis", ratio=1)

@@ -23,7 +23,8 @@ Trials = Annotated[
     typer.Option(
         parser=whole("--trials", 1),
         metavar="N",
-        help="Trials in all, over every session; failed ones and trial 0 (the space's default) count.",
+        help="Trials in all, over every session; failed ones and trial 0 (the space's default) count. (Default, where "
+        "there is no --time either: 40 trials or 5 minutes, whichever ends first.)",
         rich_help_panel=BUDGET,
     ),
 ]
@@ -433,5 +434,7 @@ def _finish(result: SearchResult, json: bool) -> None:
     if not json:
         print_outcome(result)
     code = {"interrupted": 130, "disk_full": 1, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
+    if result.reason == "time" and result.best is None:
+        code = 1
     if code:
         raise typer.Exit(code)

@@ -76,12 +76,17 @@ def print_outcome(result: SearchResult) -> None:
     console.print()
     _line(console, f"results: {near(result.folder)}")
     if result.best is not None:
-        for place, command in enumerate([*_take_home(result), f"raynas best {result.name} --json", _go_on(result)]):
+        for place, command in enumerate([*_take_home(result), _go_on(result)]):
             _line(console, f"{'' if place else 'next:':<9}{command}")
         if result.spec.get("mlflow"):
             _line(console, f"         raynas ui {result.name}")
     else:
+        if result.reason == "time":
+            _line(console, "no trial was measured in that time; here a first epoch takes longer")
         _line(console, f"next:    {_go_on(result)}")
+    failed = [record.number for record in result.history.trials.values() if record.state == "failed"]
+    if failed:
+        _line(console, f"failed:  raynas show {result.name} {failed[0]}   (why trial {failed[0]} failed)")
     if result.tracking_message:
         _line(console, f"MLflow:  {result.tracking_message}")
 
@@ -259,7 +264,13 @@ def _cells(result: SearchResult, record: TrialRecord) -> list[str]:
     name = "default: the hand-made network" if record.number == 0 else record.name
     value = shown(result.history.value(record))
     seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)
-    return [str(record.number), value, str(record.steps), seconds, escape(name)]
+    return [str(record.number), value, steps_of(record), seconds, escape(name)]
+
+
+def steps_of(record: TrialRecord) -> str:
+    """The steps at which a trial's value was measured and, where it was trained on since, how many it had."""
+    at = record.score[0] if record.score else record.steps
+    return str(at) if at == record.steps else f"{at} (of {record.steps})"
 
 
 def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> None:
@@ -298,7 +309,7 @@ def _counts(result: SearchResult) -> str:
 
 def _take_home(result: SearchResult) -> list[str]:
     """The commands for a network whose weights were kept."""
-    return [f"raynas export {result.name} --output model/"] if result.spec.get("keep_best") else []
+    return [f"raynas export {result.name} --output {result.name}-model/"] if result.spec.get("keep_best") else []
 
 
 def _go_on(result: SearchResult) -> str:
@@ -313,7 +324,7 @@ def _go_on(result: SearchResult) -> str:
     if trials and history.searched >= trials and not history.running:
         more = f" --trials {2 * trials}"
     if seconds and (result.reason == "time" or history.elapsed_seconds * (2 if more else 1) >= seconds):
-        more += f" --time {_typed(2 * seconds)}"
+        more += f" --time {_typed(2 * seconds if result.best is not None else max(120, 4 * seconds))}"
     return f"raynas resume {result.name}{more}"
 
 

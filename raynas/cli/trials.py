@@ -67,7 +67,7 @@ def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
     from rich.markup import escape
 
     from raynas.cli.progress import shown
-    from raynas.cli.tables import _console, _line, _table
+    from raynas.cli.tables import _console, _line, _table, steps_of
     from raynas.durations import format_duration
 
     console, metric = _console(), result.objective.metric
@@ -81,7 +81,7 @@ def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
         state = f"{record.state}: {record.reason}".replace("_", " ") if record.state == "failed" else record.state
         seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)
         value = shown(result.history.value(record))
-        table.add_row(str(record.number), state, value, str(record.steps), seconds, escape(record.name))
+        table.add_row(str(record.number), state, value, steps_of(record), seconds, escape(record.name))
     console.print(table)
     console.print()
     _line(console, f"a trial: raynas show {result.name} {records[-1].number}; a file: --csv FILE or --parquet FILE")

@@ -41,7 +41,8 @@ def evaluate(
     """
     from raynas.evaluators.evaluate import evaluate as tried
 
-    records = kept_trials(result) if trial is None else [chosen_trial(result, trial)]
+    measured = [record for record in kept_trials(result) if record.measurements]
+    records = measured if trial is None else [chosen_trial(result, trial)]
     if not records:
         raise SearchFolderError(
             f"search {result.name!r} has kept no weights (its keep_best is {result.spec.get('keep_best')}); "

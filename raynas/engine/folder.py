@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -141,12 +142,12 @@ class FolderLock:
         if not _try_lock(file):
             holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
             os.close(file)
-            raise SearchFolderError(
-                f"search {self._folder.name!r} is being run by {holder}; wait for it, or stop it there with Ctrl-C"
-            )
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
+            name = self._folder.name
+            raise SearchFolderError(f"search {name!r} is being run by {holder}; wait for it, or raynas stop {name}")
         self._file = file
+        with contextlib.suppress(OSError):  # on a full disk the lock holds, and nobody can say who has it
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
         return self
 
     def __exit__(

@@ -24,11 +24,12 @@ _CHECKPOINTING = ("interrupted", "time")
 
 
 @contextmanager
-def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[[], None]]:
+def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[..., None]]:
     """While inside: the first SIGINT, SIGTERM or SIGHUP, ``raynas stop``, or the end of ``seconds``, ends the session.
 
-    A second signal raises KeyboardInterrupt at once. Yields a function to call once Ray is there: the seconds count
-    from then, and the signals are taken again, since Ray's start puts a handler of its own in the place of SIGTERM's.
+    A second signal raises KeyboardInterrupt at once. Yields a function to call once Ray is there: the signals are taken
+    again, since Ray's start puts a handler of its own in the place of SIGTERM's, and the seconds count from then (from
+    the next call, with ``counts=False``).
     """
     ready, left = threading.Event(), threading.Event()
     watcher = threading.Thread(target=_watch, args=(session, seconds, ready, left), name="raynas-watcher", daemon=True)
@@ -50,9 +51,10 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[
                 before.setdefault(which, signal.getsignal(which))
                 signal.signal(which, on_signal)
 
-    def on_ready() -> None:
+    def on_ready(*, counts: bool = True) -> None:
         take_signals()
-        ready.set()
+        if counts:
+            ready.set()
 
     take_signals()
     try:

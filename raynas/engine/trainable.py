@@ -236,7 +236,7 @@ class _StorageError(Exception):
     """A checkpoint that could not be written."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"{error.strerror}: {error.filename}")
+        super().__init__(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
         self.full = error.errno in (errno.ENOSPC, errno.EDQUOT)
 
     def __reduce__(self) -> tuple[type[Exception], tuple[str]]:
