@@ -13,12 +13,15 @@ A trial's bracket follows from its number alone.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from raynas.schedulers.rungs import Decision, Rungs, StoppingRule, geometric
+from raynas.schedulers.rungs import Decision, GeometricRule, RuleSettings, Rungs
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 
-class HyperbandRungs(StoppingRule):
+class HyperbandRungs(GeometricRule):
     """Hyperband's brackets, each a ``Rungs``. ``grace_period`` is that of the bracket which stops earliest.
 
     Attributes:
@@ -31,26 +34,14 @@ class HyperbandRungs(StoppingRule):
         ([(1, 3, 9), (3, 9), (9,)], 9)
     """
 
-    def __init__(
-        self,
-        max_steps: int,
-        *,
-        mode: Literal["min", "max"] = "max",
-        grace_period: int | None = None,
-        reduction_factor: int | None = None,
-    ) -> None:
-        super().__init__(max_steps, mode=mode, grace_period=grace_period, reduction_factor=reduction_factor)
+    def __init__(self, max_steps: int, **settings: Unpack[RuleSettings]) -> None:
+        super().__init__(max_steps, **settings)
         factor = int(self.reduction_factor)
-        self._levels = geometric(self.grace_period, factor, max_steps)
         self.brackets = tuple(
-            Rungs(max_steps, mode=mode, grace_period=level, reduction_factor=factor) for level in self._levels
+            Rungs(max_steps, mode=self.mode, grace_period=level, reduction_factor=factor) for level in self._levels
         )
         most = len(self._levels)
         self.round = _spread([-(-most * factor**s // (s + 1)) for s in reversed(range(most))])
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        return self._levels
 
     @property
     def expected_steps(self) -> float:

@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from raynas.schedulers.rungs import Decision, StoppingRule, geometric
+from raynas.schedulers.rungs import Decision, GeometricRule, RuleSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 _Entry = tuple[float, int]  # the value with its sign turned so that less is better, and the trial
 
 
-class PromotionRungs(StoppingRule):
+class PromotionRungs(GeometricRule):
     """ASHA by promotion (see the module). Rungs as in ``Rungs``.
 
     Example:
@@ -37,25 +40,13 @@ class PromotionRungs(StoppingRule):
 
     pauses = True
 
-    def __init__(
-        self,
-        max_steps: int,
-        *,
-        mode: Literal["min", "max"] = "max",
-        grace_period: int | None = None,
-        reduction_factor: int | None = None,
-    ) -> None:
-        super().__init__(max_steps, mode=mode, grace_period=grace_period, reduction_factor=reduction_factor)
-        self._levels = geometric(self.grace_period, int(self.reduction_factor), max_steps)
-        self._sign = -1.0 if mode == "max" else 1.0
+    def __init__(self, max_steps: int, **settings: Unpack[RuleSettings]) -> None:
+        super().__init__(max_steps, **settings)
+        self._sign = -1.0 if self.mode == "max" else 1.0
         self._entries: dict[int, list[_Entry]] = {level: [] for level in self._levels}  # sorted, the best first
         self._paused: dict[int, list[_Entry]] = {level: [] for level in self._levels}  # of these; sorted
         self._place: dict[int, tuple[int, _Entry]] = {}  # paused trial to rung and entry
         self._decisions: dict[tuple[int, int], Decision] = {}
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        return self._levels
 
     def record(self, trial: int, step: int, value: float) -> Decision:
         known = self._decisions.get((trial, step))

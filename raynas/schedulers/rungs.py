@@ -19,9 +19,12 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from raynas.errors import SpecError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing's own from Python 3.11 on
 
 Action = Literal["continue", "stop", "pause"]
 
@@ -58,13 +61,12 @@ def defaults(max_steps: int) -> tuple[int, int]:
     return max(1, -(-max_steps // parts)), 3
 
 
-def geometric(grace_period: int, reduction_factor: int, max_steps: int) -> tuple[int, ...]:
-    """ASHA's rungs: ``grace_period · reduction_factor^k`` below ``max_steps``, then ``max_steps``."""
-    levels, level = [], grace_period
-    while level < max_steps:
-        levels.append(level)
-        level *= reduction_factor
-    return (*levels, max_steps)
+class RuleSettings(TypedDict, total=False):
+    """The keywords of every rule: see ``StoppingRule``."""
+
+    mode: Literal["min", "max"]
+    grace_period: int | None
+    reduction_factor: int | None
 
 
 class StoppingRule(ABC):
@@ -164,8 +166,24 @@ class StoppingRule(ABC):
         return None
 
 
-class Rungs(StoppingRule):
-    """ASHA (see the module). Rungs are ``grace_period · reduction_factor^k`` below ``max_steps``, then ``max_steps``.
+class GeometricRule(StoppingRule):
+    """A rule with ASHA's rungs: ``grace_period · reduction_factor^k`` below ``max_steps``, then ``max_steps``."""
+
+    def __init__(self, max_steps: int, **settings: Unpack[RuleSettings]) -> None:
+        super().__init__(max_steps, **settings)
+        levels, level = [], self.grace_period
+        while level < max_steps:
+            levels.append(level)
+            level *= int(self.reduction_factor)
+        self._levels = (*levels, max_steps)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return self._levels
+
+
+class Rungs(GeometricRule):
+    """ASHA (see the module).
 
     Example:
         >>> rungs = Rungs(27, grace_period=3, reduction_factor=3)
@@ -175,23 +193,11 @@ class Rungs(StoppingRule):
         ['continue', 'stop', 'continue', 'continue']
     """
 
-    def __init__(
-        self,
-        max_steps: int,
-        *,
-        mode: Literal["min", "max"] = "max",
-        grace_period: int | None = None,
-        reduction_factor: int | None = None,
-    ) -> None:
-        super().__init__(max_steps, mode=mode, grace_period=grace_period, reduction_factor=reduction_factor)
-        self._levels = geometric(self.grace_period, int(self.reduction_factor), max_steps)
-        self._sign = 1.0 if mode == "max" else -1.0
+    def __init__(self, max_steps: int, **settings: Unpack[RuleSettings]) -> None:
+        super().__init__(max_steps, **settings)
+        self._sign = 1.0 if self.mode == "max" else -1.0
         self._values: dict[int, list[float]] = {level: [] for level in self._levels}  # signed, ascending
         self._decisions: dict[tuple[int, int], Decision] = {}
-
-    @property
-    def levels(self) -> tuple[int, ...]:
-        return self._levels
 
     def record(self, trial: int, step: int, value: float) -> Decision:
         known = self._decisions.get((trial, step))
