@@ -85,8 +85,7 @@ def _print(result: SearchResult, data: Path, found: list[tuple[TrialRecord, Eval
     for record, there in found:
         interval = f"{there.low:.4f} to {there.high:.4f}"
         value, accuracy = shown(result.history.value(record)), shown(there.accuracy)
-        name = "default: the hand-made network" if record.number == 0 else record.name
-        table.add_row(str(record.number), value, accuracy, interval, shown(there.loss), escape(name))
+        table.add_row(str(record.number), value, accuracy, interval, shown(there.loss), escape(record.title))
     first = found[0][1]
     _line(console, f"{first.images:,} images of {data}; {metric} is what the search saw")
     console.print(table)

@@ -226,7 +226,7 @@ class LiveDisplay:
         cells += [Text(value, style), Text(str(trial.steps), style)]
         if wide:
             message = " ".join(str((trial.error or {}).get("message", "")).split())
-            cells += [Text(_seconds(trial.seconds), style), Text(message or self._name(trial), style)]
+            cells += [Text(_seconds(trial.seconds), style), Text(message or trial.title, style)]
         return cells
 
     def _running_row(self, trial: TrialRecord, wide: bool) -> list[Text]:
@@ -236,12 +236,8 @@ class LiveDisplay:
         steps = f"{trial.steps}/{self._pace.max_steps}" if self._pace.max_steps else str(trial.steps)
         cells = [Text(str(trial.number), "cyan"), Text(state, "cyan"), Text(shown(value), "dim"), Text(steps, "dim")]
         if wide:
-            cells += [Text(_seconds(trial.seconds), "dim"), Text(self._name(trial), "dim")]
+            cells += [Text(_seconds(trial.seconds), "dim"), Text(trial.title, "dim")]
         return cells
-
-    @staticmethod
-    def _name(trial: TrialRecord) -> str:
-        return "default: the hand-made network" if trial.number == 0 else trial.name
 
 
 def _fact(label: str, value: str, style: str) -> Text:

@@ -261,10 +261,9 @@ def _best_table(result: SearchResult, count: int) -> Table:
 
 
 def _cells(result: SearchResult, record: TrialRecord) -> list[str]:
-    name = "default: the hand-made network" if record.number == 0 else record.name
     value = shown(result.history.value(record))
     seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)
-    return [str(record.number), value, steps_of(record), seconds, escape(name)]
+    return [str(record.number), value, steps_of(record), seconds, escape(record.title)]
 
 
 def steps_of(record: TrialRecord) -> str:

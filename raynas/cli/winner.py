@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from raynas.cli import tables
 from raynas.cli.progress import shown
@@ -25,7 +26,7 @@ def print_finalists(console: Console, result: SearchResult) -> None:
         interval = "–" if one.interval is None else " to ".join(map(shown, one.interval))
         first = shown(result.history.value(one.original))
         number, repeats = f"trial {one.original.number}", str(len(one.repeats))
-        name = tables._cells(result, one.original)[-1]
+        name = escape(one.original.title)
         table.add_row(str(place), number, shown(one.mean), interval, repeats, first, name)
     console.print(table)
     console.print()

@@ -164,7 +164,7 @@ def as_html(result: SearchResult, count: int = 10) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join(
         f"<tr><td>{record.number}</td><td>{record.score[1][metric]:.4f}</td><td>{record.steps}</td>"
-        f"<td>{record.seconds:.1f}</td><td style='text-align:left'>{html.escape(_name(record))}</td></tr>"
+        f"<td>{record.seconds:.1f}</td><td style='text-align:left'>{html.escape(record.title)}</td></tr>"
         for record in shown
         if record.score
     )
@@ -172,7 +172,3 @@ def as_html(result: SearchResult, count: int = 10) -> str:
     words = f"<b>{html.escape(result.name)}</b> is {result.status}; {trials} trial{'' if trials == 1 else 's'}"
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
     return f"<div>{words}{table}</div>"
-
-
-def _name(record: TrialRecord) -> str:
-    return "default: the hand-made network" if record.number == 0 else record.name

@@ -206,8 +206,7 @@ class SearchResult:
     def summary(self) -> dict[str, Any]:
         """The search in plain JSON: the keys of ``raynas status --json`` (docs/json.md)."""
         history, best, default = self.history, self.best, self.default
-        counts, paused = history.counts, len(history.paused)
-        under_way = len(history.running) - paused
+        counts, under_way = history.counts, len(history.under_way)
         running = self.status == "running"
         return {
             "name": self.name,
@@ -225,7 +224,7 @@ class SearchResult:
                 "repeats": len(history.repeats),
                 "limit": self.spec.get("trials"),
                 "running": under_way if running else 0,
-                "paused": paused,
+                "paused": len(history.paused),
                 "unfinished": 0 if running else under_way,
                 "completed": counts["completed"],
                 "stopped": counts["stopped"],

@@ -135,7 +135,7 @@ class Session:
 
     def queue_unfinished(self) -> None:
         """Trials without an end are proposed first, under their own numbers; paused ones wait for their promotion."""
-        self._unfinished = deque(sorted(self.history.running.keys() - self.history.paused.keys()))
+        self._unfinished = deque(sorted(self.history.under_way))
 
     # -- proposals -----------------------------------------------------------------------------------------------
 
@@ -187,8 +187,7 @@ class Session:
     def _all_proposed(self, reason: str) -> TrialRecord | None:
         """The search has proposed all that it will: once that has ended, a finalist once more; else the end."""
         history = self.history
-        under_way = history.running.keys() - history.paused.keys() - history.repeats
-        if under_way and (self.rule.pauses or self.finalists):
+        if history.under_way - history.repeats and (self.rule.pauses or self.finalists):
             return None
         self._close_paused()
         found = next_repeat(history, self.finalists, self.repeats)

@@ -96,7 +96,7 @@ def _attribute(session: Session, error: Exception) -> None:
     one; where several ran, none is blamed and all go on from their checkpoints.
     """
     text = _chain_text(error)
-    running = sorted(session.history.running.keys() - session.history.paused.keys())
+    running = sorted(session.history.under_way)
     pids = {int(found) for found in _PID.findall(text)}
     blamed = [number for number in running if _worker_pid(session, number) in pids]
     if not blamed and len(running) == 1:

@@ -71,6 +71,11 @@ class TrialRecord:
         return Architecture.from_json(dict(self.values))
 
     @property
+    def title(self) -> str:
+        """What the trial is called before people: by its holes; trial 0 is the space's default."""
+        return "default: the hand-made network" if self.number == 0 else self.name
+
+    @property
     def terminal(self) -> bool:
         """Whether the trial is finished and never runs again."""
         return self.state not in _RUNNING_STATES
@@ -179,6 +184,11 @@ class History:
         It lacks repeats of finalists, and has a warm start's measurements as ended trials under numbers below 0.
         """
         return self if self._for_searchers is None else self._for_searchers
+
+    @property
+    def under_way(self) -> set[int]:
+        """Numbers of the trials that are not terminal and do not wait at a rung."""
+        return self.running.keys() - self.paused.keys()
 
     @property
     def searched(self) -> int:

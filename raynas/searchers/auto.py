@@ -104,7 +104,7 @@ class AutoSearcher(ArchitectureSearcher):
         """The strategy for a trial, and why."""
         if self._whole:
             return self.random, "the budget covers the space"
-        if len(history.running) - len(history.paused) >= self.crowded and self.rng(number, "auto").random() < 0.25:
+        if len(history.under_way) >= self.crowded and self.rng(number, "auto").random() < 0.25:
             return self.evolution, f"{self.crowded} or more trials at a time: a quarter from evolution"
         if len(history.reached) < self.predictor.startup:
             return self.predictor, "a few random trials first"
