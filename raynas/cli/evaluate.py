@@ -58,7 +58,7 @@ def evaluate(
 def _bar() -> Iterator[Callable[[TrialRecord, int, int], None]]:
     """A bar over all images of all trials, on a terminal."""
     if not sys.stderr.isatty():
-        yield lambda record, images, total: None
+        yield lambda record, total, images: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -67,7 +67,7 @@ def _bar() -> Iterator[Callable[[TrialRecord, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading the images", total=None)
 
-        def progress(record: TrialRecord, images: int, total: int) -> None:
+        def progress(record: TrialRecord, total: int, images: int) -> None:
             bar.update(task, advance=images, total=total, description=f"trial {record.number}")
 
         yield progress

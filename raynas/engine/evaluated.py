@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ def evaluate(
     trial: int | None = None,
     space: Any = None,
     task: Any = None,
-    progress: Callable[[TrialRecord, int, int], None] = lambda record, images, total: None,
+    progress: Callable[[TrialRecord, int, int], None] = lambda record, total, images: None,
 ) -> list[tuple[TrialRecord, Evaluated]]:
     """The networks whose weights are kept, each tried on other images (float32, on the CPU).
 
@@ -31,7 +32,7 @@ def evaluate(
         data: a Parquet file or a folder, as the search's own; classes are matched by name.
         trial: only the network of that trial.
         space, task: again, where the search was made with objects and not with references.
-        progress: is told the trial, how many more images it was tried on, and how many there are for all trials.
+        progress: is told the trial, how many images there are for all trials, and how many more it was tried on.
 
     Returns:
         Trials and what they do, the best of the search first.
@@ -39,7 +40,7 @@ def evaluate(
     Raises:
         UserError: no weights are kept, the search was not one of images, or the data cannot be used.
     """
-    from raynas.evaluators.evaluate import evaluate as tried
+    from raynas.evaluators.evaluate import OtherImages, judge
 
     measured = [record for record in kept_trials(result) if record.measurements]
     records = measured if trial is None else [chosen_trial(result, trial)]
@@ -55,17 +56,12 @@ def evaluate(
             f"search {result.name!r} was made on task {parts.task.name!r}, which reads no other data; "
             "evaluate is for searches on images (raynas search … --data PATH)"
         )
-    total = len(records) * len(parts.task.others(data)[1])
+    images = OtherImages.read(parts.task, data)
+    total = len(records) * len(images.targets)
     found = []
     for record, tensors in zip(records, weights, strict=True):
         module = parts.space.build(record.architecture, parts.task.input_shape)
         module.load_state_dict(tensors)
-        told = _telling(progress, record, total)
-        found.append((record, tried(module.eval(), parts.task, data, progress=told)))
+        told = partial(progress, record, total)
+        found.append((record, judge(module, parts.task, images, progress=told)))
     return found
-
-
-def _telling(
-    progress: Callable[[TrialRecord, int, int], None], record: TrialRecord, total: int
-) -> Callable[[int], None]:
-    return lambda images: progress(record, images, total)

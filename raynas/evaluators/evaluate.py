@@ -62,7 +62,31 @@ def restore(space: Space, architecture: Architecture, task: Any, tensors: Mappin
     return model.eval()
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class OtherImages:
+    """Images to try a task's networks on, read and compared with the task's own once for all of them.
+
+    Attributes:
+        inputs: ``(N, C, H, W)`` uint8, in the task's size.
+        targets: ``(N,)`` int64, the task's class numbers.
+        seen: how many of them are, byte for byte, among the task's own.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    seen: int
+
+    @classmethod
+    def read(cls, task: ImageClassification, data: str | Path) -> OtherImages:
+        """Reads a Parquet file or folder, as for :class:`ImageClassification`; classes are matched by name.
+
+        Raises:
+            TaskError: the data cannot be used, or has a class that the task does not know.
+        """
+        inputs, targets = task.others(data)
+        return cls(inputs, targets, _in_common(inputs, torch.from_numpy(task.cached.images)))
+
+
 def evaluate(
     model: nn.Module,
     task: ImageClassification,
@@ -70,7 +94,6 @@ def evaluate(
     *,
     device: str = "cpu",
     execution: Execution | None = None,
-    progress: Callable[[int], None] = lambda images: None,
 ) -> Evaluated:
     """Tries a trained network on other images, made ready as those of its task were.
 
@@ -80,13 +103,26 @@ def evaluate(
         data: a Parquet file or folder, as for :class:`ImageClassification`; classes are matched by name.
         device: a torch device.
         execution: as in training (default: plain float32).
-        progress: is told how many more images were tried.
 
     Raises:
         TaskError: the data cannot be used, or has a class that the task does not know.
     """
+    return judge(model, task, OtherImages.read(task, data), device=device, execution=execution)
+
+
+@torch.no_grad()
+def judge(
+    model: nn.Module,
+    task: ImageClassification,
+    images: OtherImages,
+    *,
+    device: str = "cpu",
+    execution: Execution | None = None,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Evaluated:
+    """As ``evaluate``, on images that were read before; ``progress`` is told how many more were tried."""
     way = execution or Execution()
-    inputs, targets = task.others(data)
+    inputs, targets = images.inputs, images.targets
     model = way.place(model, device).eval()
     outputs = []
     for batch in inputs.split(VALID_BATCH):
@@ -105,7 +141,7 @@ def evaluate(
         per_class={
             task.classes[label]: right[targets == label].float().mean().item() for label in targets.unique().tolist()
         },
-        seen=_in_common(inputs, torch.from_numpy(task.cached.images)),
+        seen=images.seen,
     )
 
 
