@@ -19,7 +19,8 @@ from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.finalists import next_repeat
-from raynas.schedulers.rungs import Action, Decision, FullBudget, StoppingRule
+from raynas.schedulers.replay import replay
+from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
 from raynas.searchers import warm
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
@@ -118,12 +119,8 @@ class Session:
 
     def replay(self) -> None:
         """Puts scheduler and searcher where the journal left them, and closes trials whose end was not written."""
+        replay(self.rule, self.history)
         for trial in self.history.trials.values():
-            for known in trial.measurements if trial.repeat_of is None else ():
-                decision = Decision(known.decision, known.stop_reason, known.rung)  # type: ignore[arg-type]
-                self.rule.replay(trial.number, known.step, self._value(known.metrics), decision)
-            if trial.number not in self.history.paused:
-                self.rule.leave(trial.number)
             if trial.terminal:
                 if trial.end_written:
                     self.keeper.ended(trial)

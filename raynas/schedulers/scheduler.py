@@ -7,30 +7,15 @@ decision on it: of Ray's hooks, the scheduler's comes before the searcher's and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from raynas.journal.history import History
-from raynas.schedulers.rungs import Action, Decision, StoppingRule
+from raynas.schedulers.rungs import Decision, StoppingRule
 from raynas.tasks.objective import Objective
 
 _ACTIONS = {"continue": TrialScheduler.CONTINUE, "stop": TrialScheduler.STOP, "pause": TrialScheduler.PAUSE}
-
-
-def replay(rule: StoppingRule, history: History) -> None:
-    """Puts a fresh rule where a journal left it: every measurement at a rung with its decision, and who is paused."""
-    assert history.objective is not None
-    for number, trial in history.trials.items():
-        for measurement in trial.measurements if trial.repeat_of is None else ():
-            if measurement.rung is not None:
-                value = measurement.metrics.get(history.objective.metric, float("nan"))
-                action = cast(Action, measurement.decision)
-                decision = Decision(action, measurement.stop_reason, measurement.rung)
-                rule.replay(number, measurement.step, value, decision)
-        if number not in history.paused:
-            rule.leave(number)
 
 
 class RungScheduler(TrialScheduler):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from raynas.journal import History
 from raynas.schedulers.promotion import PromotionRungs
+from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Rungs
-from raynas.schedulers.scheduler import replay
 from raynas.tasks.objective import Objective
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from raynas.errors import SpecError
 from raynas.journal import History
+from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Decision, FullBudget, Rungs, defaults
-from raynas.schedulers.scheduler import replay
 
 
 class Twin:

@@ -1,0 +1,23 @@
+"""A stopping rule put where a journal left it. Ray is not known here."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from raynas.journal.history import History
+from raynas.schedulers.rungs import Action, Decision, StoppingRule
+
+
+def replay(rule: StoppingRule, history: History) -> None:
+    """Enters every journalled measurement into a fresh rule, with the decision that was made on it, and who is paused.
+
+    Repeats of finalists are left out: no rule decided on them.
+    """
+    assert history.objective is not None
+    for number, trial in history.trials.items():
+        for measurement in trial.measurements if trial.repeat_of is None else ():
+            value = float(measurement.metrics.get(history.objective.metric, float("nan")))
+            decision = Decision(cast(Action, measurement.decision), measurement.stop_reason, measurement.rung)
+            rule.replay(number, measurement.step, value, decision)
+        if number not in history.paused:
+            rule.leave(number)
