@@ -4,12 +4,11 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from brightness import make_folder
 from scipy.stats import binomtest
 from torch import nn
 
@@ -24,17 +23,6 @@ from raynas.tasks.images import ImageClassification
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAYNAS_CACHE", str(tmp_path / "cache"))
-
-
-def make_folder(root: Path, classes: dict[str, int], count: int, seed: int) -> Path:
-    """Images whose class is their brightness, with noise."""
-    rng = np.random.default_rng(seed)
-    for name, brightness in classes.items():
-        (root / name).mkdir(parents=True)
-        for number in range(count):
-            pixels = (brightness + rng.normal(0, 30, (10, 10))).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{number}.png")
-    return root
 
 
 class Brightness(nn.Module):

@@ -6,9 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from brightness import make_folder
 from test_commands import documented, keys
 
 import raynas
@@ -20,23 +19,12 @@ from raynas.evaluators.synthetic import Synthetic
 from raynas.tasks.images import ImageClassification
 
 
-def make_folder(root: Path, count: int, seed: int, **classes: int) -> Path:
-    """Images whose class is their brightness, with noise."""
-    rng = np.random.default_rng(seed)
-    for name, brightness in classes.items():
-        (root / name).mkdir(parents=True)
-        for number in range(count):
-            pixels = (brightness + rng.normal(0, 40, (10, 10))).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{number}.png")
-    return root
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``mine`` and ``other`` images, and a search on the first, whose trials had half a second each."""
     folder = tmp_path_factory.mktemp("images")
-    make_folder(folder / "mine", 60, seed=0, dark=80, bright=180)
-    make_folder(folder / "other", 30, seed=1, dark=80, bright=180)
+    make_folder(folder / "mine", {"dark": 80, "bright": 180}, 60, seed=0, noise=40)
+    make_folder(folder / "other", {"dark": 80, "bright": 180}, 30, seed=1, noise=40)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAYNAS_CACHE", str(folder / "cache"))
         limits = {"trials": 3, "trial_time": 0.6, "epochs": 3, "workers": 1, "keep_best": 2}
