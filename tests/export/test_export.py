@@ -50,7 +50,7 @@ def test_the_folder(model: Path, search: raynas.SearchResult) -> None:
     assert about["trial"] == best.number
     assert about["network_id"] == best.network_id
     assert about["measured"]["metrics"]["val_accuracy"] == best.score[1]["val_accuracy"]  # type: ignore[index]
-    assert about["weights"] == {"step": 1, "partial": False}
+    assert about["weights"] == {"step": 1, "unit": "epoch", "partial": False}
     assert about["search"]["name"] == "first"
     names = set(search.build().state_dict())
     assert set(load_file(model / "model.safetensors")) == names

@@ -51,7 +51,6 @@ def real_session(tmp_path: Path, table: Table, space: TableSpace, searcher: Any,
         for step, value in list(enumerate(table.columns["value"][row], 1))[trial.steps :]:
             if session.measured(trial.number, step, {"value": value}, table.columns["seconds"][row]) != "continue":
                 break
-    session.close_paused()
     with_writer.close()
     return History.from_events(read(folder.journal), Objective("value"))
 
