@@ -9,6 +9,7 @@
 #   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-agreement whether the ranking at a rung is the ranking at the end   (hours; ARGS="--images 2000" …)
 #   make bench-share     what share of the cores' time a search spends in training  (RAYNAS_DATA, or ARGS="--data FILE")
+#   make bench-images    what half an hour of searching on real images finds  (RAYNAS_DATA; hours; ARGS="--home FOLDER")
 #   make bench-search    strategies on tables of measured networks, in virtual time  (RAYNAS_DATA; ARGS="curves" …)
 #
 # PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
@@ -17,7 +18,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-search clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-images bench-search clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -61,6 +62,9 @@ bench-agreement: env
 
 bench-share: env
 	$(BIN)/python -m tests.bench.share $(ARGS)
+
+bench-images: env
+	$(BIN)/python -m tests.bench.images $(ARGS)
 
 bench-search: env
 	$(BIN)/python -m tests.bench.search $(ARGS)

@@ -9,6 +9,7 @@ import difflib
 import importlib.metadata
 import importlib.util
 import sys
+import traceback
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -82,8 +83,17 @@ def load_file(path: Path, *, search_path: Path | None = None) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        words = error.msg if isinstance(error, SyntaxError) else error  # str() of a syntax error has a place of its own
+        raise UserError(f"{path} cannot be imported{line_of(error, path)}: {type(error).__name__}: {words}") from error
     return module
+
+
+def line_of(error: BaseException, path: Path | str) -> str:
+    """`` (line 12)``: the innermost line of that file in an error's traceback; "" where it has none."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f" (line {error.lineno})"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def find(group: str, reference: str) -> Any:

@@ -10,7 +10,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +22,23 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "cluster").glob("*.md"))]
 RUN = {"bash", "python"}
+#: From this heading on the README needs nothing of what is above it: a part by itself, and one of the slow tests.
+OWN = "## A search space of your own"
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
     """The code blocks of a page as (language, text)."""
     return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def parts() -> Iterator[Any]:
+    """Pages, and pieces of the README, that have something to run."""
+    for page in PAGES:
+        tour, heading, own = page.read_text(encoding="utf-8").partition(OWN if page is README else "\0")
+        for text, name, marks in ((tour, page.name, ()), (heading + own, "README.md: own", (pytest.mark.slow,))):
+            found = BLOCK.findall(text)
+            if RUN & {language for language, _ in found}:
+                yield pytest.param(found, id=name, marks=marks)
 
 
 def run_block(language: str, text: str, folder: Path, environment: dict[str, str]) -> None:
@@ -49,14 +63,11 @@ def run_block(language: str, text: str, folder: Path, environment: dict[str, str
     assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
-RUNNABLE = [page for page in PAGES if RUN & {language for language, _ in blocks(page)}]
-
-
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
-def test_blocks_run_as_printed(page: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("printed", list(parts()))
+def test_blocks_run_as_printed(printed: list[tuple[str, str]], tmp_path: Path) -> None:
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     environment.pop("RAYNAS_HOME", None)
-    for language, text in blocks(page):
+    for language, text in printed:
         run_block(language, text, tmp_path, environment)
 
 

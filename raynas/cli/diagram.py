@@ -154,6 +154,6 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _big(number: int) -> str:
-    from raynas.cli.tables import big
+    from raynas.cli.words import big
 
     return big(number)

@@ -90,6 +90,7 @@ def plan(plan: Plan) -> dict[str, Any]:
     """``raynas search --dry-run --json``."""
     return {
         "spec": plan.spec,
+        "data": plan.data,
         "size": "inf" if plan.size == math.inf else str(plan.size),
         "sample": plan.sample.to_json(),
         "workers": plan.workers,

@@ -76,23 +76,23 @@ def _bar() -> Iterator[Callable[[TrialRecord, int, int], None]]:
 def _print(result: SearchResult, data: Path, found: list[tuple[TrialRecord, Evaluated]]) -> None:
     from rich.markup import escape
 
-    from raynas.cli.progress import shown
-    from raynas.cli.tables import _console, _line, _table
+    from raynas.cli.console import make_console, make_table, say
+    from raynas.cli.words import counted, shown
 
-    console, metric = _console(), result.objective.metric
+    console, metric = make_console(), result.objective.metric
     heads = ("trial", metric, "accuracy", "95 % interval", "loss", "architecture")
-    table = _table(*heads, numbers=heads[:-1])
+    table = make_table(*heads, numbers=heads[:-1])
     for record, there in found:
         interval = f"{there.low:.4f} to {there.high:.4f}"
         value, accuracy = shown(result.history.value(record)), shown(there.accuracy)
         table.add_row(str(record.number), value, accuracy, interval, shown(there.loss), escape(record.title))
     first = found[0][1]
-    _line(console, f"{first.images:,} images of {data}; {metric} is what the search saw")
+    say(console, f"{counted(first.images, 'image')} of {data}; {metric} is what the search saw")
     console.print(table)
     if len(first.per_class) <= 20:
-        _line(console, f"trial {found[0][0].number} by class: {_by_class(first)}")
+        say(console, f"trial {found[0][0].number} by class: {_by_class(first)}")
     if first.seen:
-        _line(console, f"{first.seen:,} of these images are among those of the search: the figures flatter")
+        say(console, f"{first.seen:,} of these images are among those of the search: the figures flatter")
 
 
 def _by_class(there: Evaluated) -> str:

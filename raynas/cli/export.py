@@ -37,17 +37,20 @@ def export(
       python model/model.py image.png
     """
     from raynas.cli import documents
-    from raynas.cli.tables import near
-    from raynas.export import export_model
+    from raynas.cli.console import working
+    from raynas.cli.words import counted, near
 
-    made = export_model(name, output, trial=trial, force=force)
+    with working("writing the network and comparing it with the search's"):
+        from raynas.export import export_model
+
+        made = export_model(name, output, trial=trial, force=force)
     about = made.about
     if json:
         document = {"folder": str(made.folder), "files": list(made.files), "about": about}
         print(documents.dumps(document))
         return
     folder, weights = near(made.folder), about["weights"]
-    steps = f"{weights['step']} {weights['unit']}{'' if weights['step'] == 1 else 's'}"
+    steps = counted(weights["step"], weights["unit"])
     print(f"trial {about['trial']} of {name} ({about['name']}): {about['parameters']:,} parameters, in {folder}/")
     words = {
         "model.py": "the network and its blocks, in one file",

@@ -23,7 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from raynas.cli.pace import Pace
-from raynas.cli.progress import remarks, shown
+from raynas.cli.progress import remarks
+from raynas.cli.words import counted, shown
 from raynas.durations import format_duration
 from raynas.journal import History, TrialRecord
 
@@ -155,7 +156,7 @@ class LiveDisplay:
     def _bar(self, width: int, now: float) -> Table:
         trials, seconds = self._pace.limits
         ended, elapsed = len(self._history.ended), format_duration(self._pace.elapsed(now))
-        words = f"{ended} of {trials} trials" if trials else f"{ended} trials"
+        words = f"{ended} of {counted(trials, 'trial')}" if trials else counted(ended, "trial")
         words += f"   {elapsed} of {format_duration(seconds)}" if seconds else f"   {elapsed}"
         grid = Table.grid(padding=(0, 2))
         cells: list[RenderableType] = [Text(words, no_wrap=True)]

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
+from raynas.cli.console import on_terminal
+from raynas.cli.words import counted, shown
 from raynas.durations import format_duration
 
 if TYPE_CHECKING:
@@ -42,18 +44,13 @@ def watched(
         output = sys.stdout
         with redirect_stdout(sys.stderr):
             yield EventLines(output)
-    elif on_terminal():
+    elif on_terminal(sys.stdout):
         from raynas.cli.live import LiveDisplay
 
         with LiveDisplay(history, waiting=waiting) as display:
             yield display
     else:
         yield ProgressLines(history)
-
-
-def on_terminal() -> bool:
-    """Whether standard output is a terminal on which lines can be drawn anew."""
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb").lower() not in ("dumb", "unknown", "")
 
 
 class EventLines:
@@ -114,7 +111,7 @@ class ProgressLines:
         elif event["event"] == "trial_ended":
             self._ended(history.trials[event["trial"]])
         elif event["event"] == "session_ended" and self._unsaid:
-            self._write(f"{self._count()} {self._unsaid} more trials ended; {standing(history)}")
+            self._write(f"{self._count()} {counted(self._unsaid, 'more trial')} ended; {standing(history)}")
         for line in remarks(event):
             self._write(line)
 
@@ -158,14 +155,14 @@ def _planned(history: History, session: dict[str, Any]) -> int | None:
 
 def _opening(history: History, session: dict[str, Any]) -> str:
     limits, workers = session["limits"], session["workers"]
-    budget = [f"{limits['trials']} trials"] if limits["trials"] else []
+    budget = [counted(limits["trials"], "trial")] if limits["trials"] else []
     if budget and (more := (_planned(history, session) or 0) - limits["trials"]):
-        budget = [f"{budget[0]} and {more} repeats of finalists"]
+        budget = [f"{budget[0]} and {counted(more, 'repeat')} of finalists"]
     budget += [f"{format_duration(limits['seconds'])}"] if limits["seconds"] else []
     line = f"up to {' or '.join(budget) or 'no limit'} in all, "
     line += f"{workers} trials at the same time" if workers > 1 else "one trial at a time"
     if history.trials:
-        line += f"; {len(history.ended)} are done, {len(history.running)} go on where they were"
+        line += f"; {len(history.ended)} ended before, {len(history.running)} to go on where they were"
     return line
 
 
@@ -178,8 +175,7 @@ def outcome(trial: TrialRecord, history: History) -> str:
     verb = "stopped after" if trial.state == "stopped" else "completed"
     if trial.repeat_of is not None:
         verb = f"(trial {trial.repeat_of} again) {verb}"
-    steps = f"{trial.steps} {history.step_name}{'' if trial.steps == 1 else 's'}"
-    return f"{verb} {steps}, {shown(history.value(trial))}"
+    return f"{verb} {counted(trial.steps, history.step_name)}, {shown(history.value(trial))}"
 
 
 def standing(history: History, news: bool = False) -> str:
@@ -192,10 +188,3 @@ def standing(history: History, news: bool = False) -> str:
     if default is not None and default is not best and default.score is not None:
         text += f", default {shown(history.value(default))}"
     return text
-
-
-def shown(value: float | None) -> str:
-    """A figure in four digits, or a dash."""
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"

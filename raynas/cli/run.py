@@ -338,16 +338,18 @@ def search(
         "address": address,
     }
     _one_of(quiet, json)
-    if dry_run:
-        from raynas.cli.documents import dumps
-        from raynas.cli.documents import plan as plan_document
-        from raynas.cli.tables import print_plan
-
-        planned = api.plan(space, **_given(settings))
-        print(dumps(plan_document(planned))) if json else print_plan(planned)
-        return
     # A task of images may be read in for the first time, and shows a bar of its own for that.
     waiting = "" if data or config or task not in (None, "digits") else "checking the space and the task"
+    if dry_run:
+        from raynas.cli.console import working
+        from raynas.cli.documents import dumps
+        from raynas.cli.documents import plan as plan_document
+        from raynas.cli.plan import print_plan
+
+        with working(waiting):
+            planned = api.plan(space, **_given(settings))
+        print(dumps(plan_document(planned))) if json else print_plan(planned)
+        return
     with watched(quiet=quiet, json=json, waiting=waiting) as progress:
         result = api.search(space, **_given(settings), progress=progress)
     _finish(result, json)

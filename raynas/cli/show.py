@@ -43,7 +43,7 @@ def show(
 
 
 def _print(result: SearchResult, record: TrialRecord, log: int) -> None:
-    from raynas.cli.tables import brief, shown
+    from raynas.cli.words import brief, shown
     from raynas.durations import format_duration
 
     print(f"trial {record.number} of {result.name}: {record.name}")

@@ -25,8 +25,10 @@ def spaces(json: Json = False) -> None:
     """
     from raynas import registry
     from raynas.cli import documents, tables
+    from raynas.cli.console import working
 
-    entries = [_entry(name) for name in registry.names("raynas.spaces")]
+    with working("making the spaces"):
+        entries = [_entry(name) for name in registry.names("raynas.spaces")]
     if json:
         print(documents.dumps(entries))
     else:
@@ -70,8 +72,10 @@ def describe(
         describe_trial(space, trial, json)
         return
     from raynas.cli import documents, tables
+    from raynas.cli.console import working
 
-    document = _describe(space, task, seed)
+    with working("making the space"):
+        document = _describe(space, task, seed)
     if json:
         print(documents.dumps(document))
     else:
@@ -105,10 +109,12 @@ def _entry(name: str) -> dict[str, Any]:
 
 def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
     from raynas.cli import documents
+    from raynas.engine.parts import check_shapes
 
     space, task = _make(reference, task_reference)
-    default, sample = space.default(), space.sample(random.Random(seed))
     shape = tuple(task.input_shape)
+    check_shapes(space, shape)
+    default, sample = space.default(), space.sample(random.Random(seed))
     return {
         "space": reference,
         "task": task_reference,

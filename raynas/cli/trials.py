@@ -66,17 +66,18 @@ def trials(
 def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
     from rich.markup import escape
 
-    from raynas.cli.progress import shown
-    from raynas.cli.tables import _console, _line, _table, steps_of
+    from raynas.cli.console import make_console, make_table, say
+    from raynas.cli.words import shown
     from raynas.durations import format_duration
+    from raynas.engine.frames import steps_of
 
-    console, metric = _console(), result.objective.metric
+    console, metric = make_console(), result.objective.metric
     if not records:
-        _line(console, f"{result.name} has no trials yet (raynas status {result.name})")
+        say(console, f"{result.name} has no trials yet (raynas status {result.name})")
         return
     steps = f"{result.history.step_name}s"
     columns = ("trial", "state", metric, steps, "time", "architecture")
-    table = _table(*columns, numbers=("trial", metric, steps, "time"))
+    table = make_table(*columns, numbers=("trial", metric, steps, "time"))
     for record in records:
         state = f"{record.state}: {record.reason}".replace("_", " ") if record.state == "failed" else record.state
         seconds = f"{record.seconds:.1f}s" if record.seconds < 10 else format_duration(record.seconds)
@@ -84,12 +85,13 @@ def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
         table.add_row(str(record.number), state, value, steps_of(record), seconds, escape(record.name))
     console.print(table)
     console.print()
-    _line(console, f"a trial: raynas show {result.name} {records[-1].number}; a file: --csv FILE or --parquet FILE")
+    say(console, f"a trial: raynas show {result.name} {records[-1].number}; a file: --csv FILE or --parquet FILE")
 
 
 def _written(result: SearchResult, path: Path) -> str:
-    count = len(result.history.trials)
-    return f"{count} trial{'' if count == 1 else 's'} of {result.name} written to {path}"
+    from raynas.cli.words import counted
+
+    return f"{counted(len(result.history.trials), 'trial')} of {result.name} written to {path}"
 
 
 def delete(
@@ -106,14 +108,14 @@ def delete(
 
       raynas delete first --yes
     """
+    from raynas.cli.words import counted
     from raynas.engine import api
     from raynas.engine.folder import FolderLock
 
     result = api.load(name)
-    count = len(result.history.trials)
     with FolderLock(result._folder):
         size = sum(path.lstat().st_size for path in result.folder.rglob("*") if path.is_file())
-        words = f"{name}: {count} trial{'' if count == 1 else 's'}, {size / 2**20:.1f} MiB in {result.folder}"
+        words = f"{name}: {counted(len(result.history.trials), 'trial')}, {size / 2**20:.1f} MiB in {result.folder}"
         if not yes:
             if not sys.stdin.isatty():
                 raise SpecError(f"deleting {name!r} wants a yes, and there is nobody to ask here; give --yes")
@@ -134,17 +136,19 @@ def delete(
 def describe_trial(name: str, trial: int, json: bool) -> None:
     """``raynas describe NAME --trial N``: the network of a trial, block by block."""
     from raynas.cli import diagram, documents
+    from raynas.cli.console import working
     from raynas.engine import api
     from raynas.engine.kept import chosen_trial
     from raynas.engine.parts import input_shape, resumed_parts
 
     result = api.load(name)
     record = chosen_trial(result, trial)
-    parts = resumed_parts(result)
-    shape = input_shape(parts)
-    if shape is None:
-        raise SpecError(f"search {name!r} has no task that says what shape an input has")
-    tree = diagram.tree(parts.space.network(record.architecture), tuple(shape))
+    with working("building the network" if result.spec["task"] == "digits" else ""):
+        parts = resumed_parts(result)
+        shape = input_shape(parts)
+        if shape is None:
+            raise SpecError(f"search {name!r} has no task that says what shape an input has")
+        tree = diagram.tree(parts.space.network(record.architecture), tuple(shape))
     if json:
         print(documents.dumps(_document(record, tree, tuple(shape))))
         return

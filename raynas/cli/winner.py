@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from raynas.cli import tables
-from raynas.cli.progress import shown
+from raynas.cli.console import make_table, say
+from raynas.cli.words import shown
 
 if TYPE_CHECKING:
     from raynas.engine.result import SearchResult
@@ -19,9 +19,9 @@ def print_finalists(console: Console, result: SearchResult) -> None:
     found, metric = result.finalists, result.objective.metric
     if not found:
         return
-    tables._line(console, "trained again with other seeds (mean of the repeats alone):")
+    say(console, "trained again with other seeds (mean of the repeats alone):")
     columns = ("finalist", f"mean {metric}", "95 % interval", "repeats", "first")
-    table = tables._table("", *columns, "architecture", numbers=columns)
+    table = make_table("", *columns, "architecture", numbers=columns)
     for place, one in enumerate(found, start=1):
         interval = "–" if one.interval is None else " to ".join(map(shown, one.interval))
         first = shown(result.history.value(one.original))
@@ -41,7 +41,7 @@ def print_recommendation(console: Console, result: SearchResult) -> None:
     number = found.trial.number
     if found.finalist is None:
         value = shown(result.history.value(found.trial))
-        tables._line(
+        say(
             console,
             f"recommended: trial {number} ({metric} {value}). Measurements scatter, and the best of many is a lucky "
             "one; by what similar networks did, this one is the better choice.",
@@ -52,5 +52,5 @@ def print_recommendation(console: Console, result: SearchResult) -> None:
         again = f", which is trial {one.original.number} trained again"
         again += "" if len(one.repeats) == 1 else f" (the best of its {len(one.repeats)} repeats)"
         again = ", the best observed" if found.trial is best else again
-        tables._line(console, f"recommended: trial {number}{again}; mean {metric} {shown(one.mean)}{interval}")
-    tables._line(console, f"             raynas export {result.name} --trial {number} --output {result.name}-model/")
+        say(console, f"recommended: trial {number}{again}; mean {metric} {shown(one.mean)}{interval}")
+    say(console, f"             raynas export {result.name} --trial {number} --output {result.name}-model/")

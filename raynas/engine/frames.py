@@ -155,6 +155,12 @@ def _write(path: Path, content: bytes) -> None:
         raise SearchFolderError(f"{path} cannot be written ({error.strerror}); give another file") from None
 
 
+def steps_of(record: TrialRecord) -> str:
+    """The steps at which a trial's value was measured and, where it was trained on since, how many it had."""
+    at = record.score[0] if record.score else record.steps
+    return str(at) if at == record.steps else f"{at} (of {record.steps})"
+
+
 def as_html(result: SearchResult, count: int = 10) -> str:
     """A search for a notebook: how it stands, and its best trials as a table."""
     metric, default = result.objective.metric, result.default
@@ -163,7 +169,7 @@ def as_html(result: SearchResult, count: int = 10) -> str:
     columns = ("trial", metric, f"{result.history.step_name}s", "seconds", "architecture")
     head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
     body = "".join(
-        f"<tr><td>{record.number}</td><td>{record.score[1][metric]:.4f}</td><td>{record.steps}</td>"
+        f"<tr><td>{record.number}</td><td>{record.score[1][metric]:.4f}</td><td>{steps_of(record)}</td>"
         f"<td>{record.seconds:.1f}</td><td style='text-align:left'>{html.escape(record.title)}</td></tr>"
         for record in shown
         if record.score

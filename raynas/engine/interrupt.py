@@ -37,6 +37,7 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if session.stop_reason == "interrupted":
+            print("leaving at once: what has no checkpoint is trained again on resume", file=sys.stderr, flush=True)
             raise KeyboardInterrupt
         session.stop("interrupted", checkpoint=True)
         print("interrupted: running trials checkpoint and end; once more to leave at once", file=sys.stderr, flush=True)

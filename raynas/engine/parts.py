@@ -184,6 +184,18 @@ def input_shape(parts: Parts) -> tuple[int, ...] | None:
     return getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
 
 
+def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
+    """Finds parts of a space that do not fit together, by its default and a few samples; nothing is built.
+
+    Raises:
+        SpaceError: that.
+    """
+    rng = random.Random(0)
+    space.check(space.default(), input_shape)
+    for _ in range(_PREFLIGHT_SAMPLES):
+        space.check(space.sample(rng), input_shape)
+
+
 def preflight(parts: Parts, spec: dict[str, Any]) -> None:
     """Finds what would make trials fail: shapes of a few samples, one training step of the default, the metric's name.
 
@@ -192,10 +204,7 @@ def preflight(parts: Parts, spec: dict[str, Any]) -> None:
     """
     shape = input_shape(parts)
     if shape is not None:
-        rng = random.Random(0)
-        parts.space.check(parts.space.default(), shape)
-        for _ in range(_PREFLIGHT_SAMPLES):
-            parts.space.check(parts.space.sample(rng), shape)
+        check_shapes(parts.space, shape)
     metrics = parts.evaluator.preflight(parts.space, parts.space.default())
     if metrics and spec["metric"] not in metrics:
         near = difflib.get_close_matches(spec["metric"], metrics, n=1)

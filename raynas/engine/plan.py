@@ -23,6 +23,7 @@ class Plan:
 
     Attributes:
         spec: the resolved settings.
+        data: what the task says of its data, in one line; "" where it says nothing.
         size: fillings of the space (``inf`` with a real-valued hole).
         sample: a random architecture.
         step_seconds: one step on one worker: an epoch, measured (median of the default's and of random samples'), or
@@ -34,6 +35,7 @@ class Plan:
     """
 
     spec: dict[str, Any]
+    data: str
     size: float
     sample: Architecture
     sample_text: str
@@ -69,6 +71,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     again = repeats * spec["epochs"] * seconds / workers
     return Plan(
         spec=spec,
+        data=str(getattr(parts.task, "summary", "") or ""),
         size=size,
         sample=samples[0],
         sample_text=parts.space.pretty(samples[0]),

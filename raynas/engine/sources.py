@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from raynas.errors import SpaceError, TaskError, UserError
-from raynas.registry import find, is_file, load_file, split_file
+from raynas.registry import find, is_file, line_of, load_file, split_file
 from raynas.space import Space
 
 
@@ -116,10 +116,12 @@ def make_space(source: Source, task: Any) -> Space:
     if callable(space) and not isinstance(space, Space):
         try:
             space = space(task) if inspect.signature(space).parameters else space()
-        except UserError:
-            raise
         except Exception as error:
-            raise SpaceError(f"search space {named!r} could not be made: {type(error).__name__}: {error}") from error
+            line = line_of(error, getattr(getattr(space, "__code__", None), "co_filename", ""))
+            if isinstance(error, UserError) and not line:
+                raise
+            words = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            raise SpaceError(f"search space {named!r} could not be made{line}: {words}") from error
     if not isinstance(space, Space):
         raise SpaceError(
             f"search space {named!r} is a {type(space).__name__}; it must be a raynas.space.Space, "

@@ -44,20 +44,18 @@ class TrackerProcess:
         self._process.stdin.close()  # a signal could come before the new process is ready for it
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_seconds)
-        position = load_position(self.folder)
+        name, position = self.folder.name, load_position(self.folder)
         total = _last_seq(self.folder / "journal.jsonl") + 1
         missing = total - (0 if position is None else position.seq + 1)
         ended = self._process.poll() is not None
         if missing <= 0 and ended and position is not None and position.closed:
             return ""
-        what = f"{missing} of {total} events are not in MLflow yet"
-        if missing <= 0:
-            what = "all events are in MLflow, the search's end is not yet"
+        what = f"the last {missing} of {total} events are" if missing > 0 else "the search's end is"
         if position is not None and position.problem:
-            what += f" ({position.problem})"
+            return f"{what} not in MLflow yet ({position.problem}); when that is mended: raynas sync {name}"
         if not ended:
-            return f"{what}; they are still being written (raynas sync {self.folder.name}, if that is cut off)"
-        return f"{what}; write them with: raynas sync {self.folder.name} ({self.folder / _LOG} has the reasons)"
+            return f"{what} still being written in the background; if that is cut off: raynas sync {name}"
+        return f"{what} not in MLflow yet; write them: raynas sync {name} (why: {self.folder / _LOG})"
 
     def kill(self) -> None:
         """Ends the tracker at once; the next one goes on where it was."""

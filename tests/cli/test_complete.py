@@ -53,6 +53,8 @@ def test_what_is_offered(home: Path, typed: str, offered: set[str]) -> None:
 
 
 def test_the_script_for_a_shell() -> None:
-    asked = f"'{sys.executable}' -m raynas --show-completion; exit $?"  # the shell above the command is what is detected
+    asked = (
+        f"'{sys.executable}' -m raynas --show-completion; exit $?"  # the shell above the command is what is detected
+    )
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
     assert "complete -o default" in done.stdout

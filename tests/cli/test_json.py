@@ -148,7 +148,7 @@ def test_more_trials_go_on_from_where_it_was(home: Path) -> None:
 
     before = measured()
     shown = raynas("resume", "first", "--trials", "4", home=home)
-    assert "3 are done, 0 go on where they were" in shown
+    assert "3 ended before, 0 to go on where they were" in shown
     after = strict(raynas("status", "first", "--json", home=home))
     assert after["trials"]["total"] == 4
     assert after["sessions"] == 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from raynas.cli.progress import ProgressLines, shown
+from raynas.cli.progress import ProgressLines
+from raynas.cli.words import shown
 from raynas.journal import History
 
 
@@ -92,7 +93,7 @@ def test_fast_trials_share_a_line_unless_one_is_the_best() -> None:
     assert "trial 3 completed 3 epochs, 0.8500 (and 2 more); NEW BEST" in watch.lines[-1]
     watch.run_trial(4, 0.6)
     watch.tell("session_ended", session=0, reason="trials", message="")
-    assert watch.lines[4:] == ["[ 5/20] 1 more trials ended; best 0.8500 (trial 3), default 0.8000"]
+    assert watch.lines[4:] == ["[ 5/20] 1 more trial ended; best 0.8500 (trial 3), default 0.8000"]
 
 
 def test_a_failure_says_why_in_one_line() -> None:
@@ -118,7 +119,7 @@ def test_a_resumed_search_says_what_is_there() -> None:
         changes={},
         versions={},
     )
-    assert later.lines == ["up to 30 trials in all, one trial at a time; 1 are done, 0 go on where they were"]
+    assert later.lines == ["up to 30 trials in all, one trial at a time; 1 ended before, 0 to go on where they were"]
     later.run_trial(1, 0.7)
     assert later.lines[-1].startswith("[ 2/30] trial 1 completed")
 

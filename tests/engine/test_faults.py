@@ -100,6 +100,7 @@ def test_exceptions_nan_and_memory_are_told_apart(tmp_path: Path) -> None:
     assert "in forward" in error["traceback"]
 
 
+@pytest.mark.slow
 def test_a_tasks_data_is_no_trials_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Heavy(Digits):  # in here, so that it travels to the workers by value
         def load(self) -> Data:

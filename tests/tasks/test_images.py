@@ -344,6 +344,14 @@ def test_data_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None
         assert "\n" not in str(caught.value)
 
 
+def test_fewer_images_to_train_on_than_classes(tmp_path: Path, cache: Path) -> None:
+    for name in ("ant", "bee", "cat"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        picture(len(name)).save(tmp_path / "few" / name / "0.png")
+    with pytest.raises(TaskError, match="3 images of 3 classes; with 1 to validate, 2 are left .*; add images"):
+        _ = ImageClassification(tmp_path / "few").data
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -229,9 +229,20 @@ class ImageClassification(Task):
         return words + (f"; {about.unreadable} skipped as unreadable" if about.unreadable else "")
 
     def load(self) -> Data:
-        """Views of the mapped file: nothing is copied."""
+        """Views of the mapped file: nothing is copied.
+
+        Raises:
+            TaskError: there are fewer images to train on than classes.
+        """
         import torch
 
+        about = self.cached.about
+        there = sum(1 for count in about.counts if count)
+        if self.train_size < there:
+            raise TaskError(
+                f"{about.source} has {about.size} images of {there} classes; with {self.valid_size} to validate, "
+                f"{self.train_size} are left to train on, fewer than one a class; add images"
+            )
         images, labels = torch.from_numpy(self.cached.images), torch.from_numpy(self.cached.labels)
         at = self.train_size
         return Data(images[:at], labels[:at], images[at:], labels[at:])

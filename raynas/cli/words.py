@@ -1,0 +1,47 @@
+"""Figures, counts and paths in a reader's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def shown(value: float | None) -> str:
+    """A figure in four digits, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
+
+
+def near(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 trial``, ``2,000 trials``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def big(number: int) -> str:
+    """A count for a reader: ``999``, ``12.3k``, ``4.56M``."""
+    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return str(number)
+
+
+def brief(value: Any) -> str:
+    """A hole's value for a table: floats in four digits."""
+    text = str(value)
+    return f"{value:.4g}" if isinstance(value, float) and len(text) > 8 else text
+
+
+def size_words(size: str) -> str:
+    """A space's size for a reader: ``15,625``, ``about 3.1e15``, ``infinitely many``."""
+    if size == "inf":
+        return "infinitely many"
+    return f"{int(size):,}" if len(size) <= 9 else f"about {size[0]}.{size[1]}e{len(size) - 1}"

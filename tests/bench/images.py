@@ -1,0 +1,94 @@
+"""What half an hour of searching on real images finds: ``make bench-images``.
+
+The data set's last images are kept from every search. For each seed, three searches of the same space with the same
+budget a trial: two of the same length, one by each strategy, and one of trial 0 alone (the space's default, trained in
+full). What each recommends is then tried on the images kept back, which picked nothing: the ``validation`` column
+flatters, ``test`` does not. Prints Markdown; no figure here is a test.
+
+With ``--home FOLDER`` the searches are kept: what was interrupted goes on, and what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as parquet
+
+import raynas
+from raynas.engine.folder import SearchFolder
+
+
+def split(data: Path, kept_back: int, folder: Path) -> tuple[Path, Path]:
+    """The data set without its last images, and those."""
+    paths = folder / "train.parquet", folder / "test.parquet"
+    if not all(path.exists() for path in paths):
+        table = parquet.read_table(data)
+        count = len(table) - kept_back
+        for path, part in zip(paths, (table.slice(0, count), table.slice(count)), strict=True):
+            parquet.write_table(part, path)
+    return paths
+
+
+def searched(home: Path, name: str, space: str, settings: dict[str, Any]) -> raynas.SearchResult:
+    """The search of that name, brought to its end."""
+    folder = SearchFolder(home, name)
+    if not folder.path.exists():
+        return raynas.search(space, name=name, home=home, mlflow=False, **settings)
+    return raynas.resume(name, home=home)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=os.environ.get("RAYNAS_DATA", ".") + "/cifar10/train.parquet")
+    parser.add_argument("--space", default="resnet")
+    parser.add_argument("--strategies", default="auto,random")
+    parser.add_argument("--time", default="30m", help="of a search")
+    parser.add_argument("--trial-time", default="2m", help="of a trial, at most")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, metavar="SEED")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--kept-back", type=int, default=10_000, metavar="IMAGES")
+    parser.add_argument("--home", type=Path, help="where to keep the searches")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        home = arguments.home or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        data, test = split(arguments.data, arguments.kept_back, home)
+        shared = {"data": str(data), "trial_time": arguments.trial_time}
+        lone = {"strategy": "random", "scheduler": "none", "trials": 1, "workers": 1, "seconds": None}
+        timed = {"seconds": arguments.time, "workers": arguments.workers}
+        ways = {
+            "default": lone,
+            **{strategy: {**timed, "strategy": strategy} for strategy in arguments.strategies.split(",")},
+        }
+        print("| search | seed | trials | recommended | parameters | validation | test | 95 % interval |")
+        print("| --- | ---: | ---: | --- | ---: | ---: | ---: | --- |", flush=True)
+        figures: dict[str, list[float]] = {}
+        for seed in range(arguments.first, arguments.first + arguments.seeds):
+            for way, settings in ways.items():
+                settings = {key: value for key, value in settings.items() if value is not None}
+                found = searched(home, f"{way}-{seed}", arguments.space, {**shared, **settings, "seed": seed})
+                recommended = found.recommended
+                assert recommended is not None, "nothing was measured in that time; give more"
+                number = recommended.trial.number
+                there = found.evaluate(test, trial=number)[number]
+                value = found.history.value(recommended.trial)
+                size = sum(weight.numel() for weight in found.build(number).parameters())
+                print(
+                    f"| {way} | {seed} | {len(found.history.trials)} | trial {number}: {recommended.trial.title} | "
+                    f"{size:,} | {value:.4f} | {there.accuracy:.4f} | {there.low:.4f} to {there.high:.4f} |",
+                    flush=True,
+                )
+                figures.setdefault(way, []).append(there.accuracy)
+        print()
+        for way, values in figures.items():
+            print(f"{way}: mean test accuracy {statistics.mean(values):.4f} over {len(values)} seeds")
+
+
+if __name__ == "__main__":
+    main()
