@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from raynas import __version__
-from raynas.cli import evaluate, export, mlflow, read, run, show, simulate, spaces, trials
+from raynas.cli import evaluate, export, mlflow, read, resume, search, show, simulate, spaces, trials
 from raynas.errors import UserError
 
 app = typer.Typer(
@@ -42,9 +42,9 @@ def _raynas(
     """
 
 
-app.command("search")(run.search)
-app.command("resume")(run.resume)
-app.command("stop")(run.stop)
+app.command("search")(search.search)
+app.command("resume")(resume.resume)
+app.command("stop")(resume.stop)
 app.command("status")(read.status)
 app.command("list")(read.list_searches)
 app.command("best")(read.best)

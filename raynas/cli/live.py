@@ -32,7 +32,7 @@ REFRESHES_PER_SECOND = 4
 #: Rows of trials, and how many of them at most are of trials under way.
 ROWS, RUNNING_ROWS = 9, 4
 #: Lines of the display that are not rows of trials.
-_OTHER_LINES = 8
+_OTHER_LINES = 9
 
 _STYLES = {"completed": "green", "stopped": "yellow", "failed": "red"}
 _WORDS = {"completed": "done", "stopped": "stopped early", "failed": "failed"}
@@ -101,6 +101,7 @@ class LiveDisplay:
             words = f"{self._waiting} … {format_duration(self._clock() - self._waiting_since)}"
             self._spinner.update(text=Text(words, no_wrap=True, overflow="ellipsis"))
             yield self._spinner
+        yield ""  # where the terminal echoes ^C: at the end of a full line that would begin a new one
 
     def _take_in(self) -> None:
         """Folds in the events that came; not again from within, where a signal handler prints in the middle of it."""

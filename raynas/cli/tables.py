@@ -55,8 +55,10 @@ def print_outcome(result: SearchResult) -> None:
         if result.spec.get("mlflow"):
             say(console, f"         raynas ui {result.name}")
     else:
-        if result.reason == "time":
+        if result.reason == "time" and result.history.nothing_measured:
             say(console, "no trial was measured in that time; here a first epoch takes longer")
+        elif result.reason == "time":
+            say(console, "no trial reached a rung or its end in that time; resumed, they go on from there")
         say(console, f"next:    {_go_on(result)}")
     failed = [record.number for record in result.history.trials.values() if record.state == "failed"]
     if failed:

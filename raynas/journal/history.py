@@ -201,6 +201,11 @@ class History:
         return sum(self.trials[number].terminal for number in self.repeats)
 
     @property
+    def nothing_measured(self) -> bool:
+        """Whether no trial has a measurement yet, at a rung or between them."""
+        return not any(trial.measurements for trial in self.trials.values())
+
+    @property
     def elapsed_seconds(self) -> float:
         """Wall seconds over all sessions; a killed one counts up to its last event."""
         return self._past_seconds + (self.sessions[-1].seconds if self.sessions else 0.0)

@@ -70,7 +70,6 @@ def posterior(
     """
     n = len(targets)
     near = {kind: np.exp(-matrix) for kind, matrix in among.items()}
-    far = {kind: np.exp(-matrix) for kind, matrix in across.items()}
     members = []
     for parts in kinds:
         kernel = np.mean([near[kind] for kind in parts], axis=0)
@@ -88,6 +87,8 @@ def posterior(
     weights /= weights.sum()
     names, means, deviations = [], [], []
     kept = weights >= _LEAST_WEIGHT
+    used = {kind for member, keep in zip(members, kept, strict=True) if keep for kind in member.parts}
+    far = {kind: np.exp(-across[kind]) for kind in sorted(used)}
     for member, keep in zip(members, kept, strict=True):
         if keep:
             reach = np.mean([far[kind] for kind in member.parts], axis=0)

@@ -121,8 +121,13 @@ def _between(hole: Hole, values: Sequence[Any]) -> Array:
 
 
 def _apart(a: Array, b: Array) -> Array:
-    inactive = np.isnan(a)[:, None].astype(int) + np.isnan(b)[None]
-    return np.where(inactive == 0, 2.0 * np.abs(a[:, None] - b[None]), inactive % 2)
+    found = np.abs(a[:, None] - b[None])
+    found *= 2.0
+    missing, gone = np.isnan(a), np.isnan(b)
+    if missing.any() or gone.any():
+        found[missing], found[:, gone] = 1.0, 1.0
+        found[np.ix_(missing, gone)] = 0.0
+    return found
 
 
 def _ordered(hole: Hole) -> bool:

@@ -47,7 +47,8 @@ _FIGURES = 1_500_000
 class PredictorSearcher(ArchitectureSearcher):
     """Fits a mixture of Gaussian processes to the ended trials and tries the candidate with the best upper bound.
 
-    Candidates are all neighbours of the best trials, and random architectures and mutants of two steps beside them.
+    Candidates are all neighbours of the best trials, and random architectures and mutants of two steps beside them
+    (random ones are drawn for ``POOLED`` proposals in a row: they are seldom taken, and cost as much as others).
     Until ``startup`` trials have ended, proposals are random; with others under way, each is that of some random ones
     which is farthest from all trials. Trials under way are not proposed again, and nothing is assumed of their results;
     but with others under way each proposal draws its own ``kappa``, so that workers do not all ask the same question of
@@ -71,7 +72,7 @@ class PredictorSearcher(ArchitectureSearcher):
         {'kind': 'predictor', 'candidate': 'neighbour', 'parents': [17], 'expected': 1.31, 'doubt': 0.42}
     """
 
-    BEST, RANDOM, MUTANTS, NEIGHBOURS = 5, 100, 50, 250
+    BEST, RANDOM, MUTANTS, NEIGHBOURS, POOLED = 5, 100, 50, 250, 8
     #: Random architectures from which the start's farthest is taken, and the trials from which it is to be far.
     SPREAD, LATEST = 20, 300
 
@@ -96,16 +97,17 @@ class PredictorSearcher(ArchitectureSearcher):
         if self.kappa < 0:
             raise SpecError(f"kappa={self.kappa} would avoid what is not known; give 0 or more")
         self._ranking = Ranking()
-        self._learned: tuple[History, int, Array] | None = None  # this and the next two are caches
+        self._learned: tuple[History, int, Array] | None = None  # this and the next three are caches
         self._lots: dict[int, float] = {}
         self._neighbours: dict[Architecture, list[Architecture]] = {}
+        self._pooled: tuple[int, list[Architecture]] | None = None
 
     @classmethod
     def options(cls, trials: int | None) -> dict[str, Any]:
         return {"startup": 5, "kappa": 2.0, "fitted": 300}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_learned": None, "_neighbours": {}}
+        return {**self.__dict__, "_learned": None, "_neighbours": {}, "_pooled": None}
 
     @property
     def _features(self) -> Features:
@@ -120,7 +122,7 @@ class PredictorSearcher(ArchitectureSearcher):
         best = self._ranking.best(self.BEST)
         if len(self._ranking) < self.startup or not best:
             return self.fresh(history, rng, self._far_draw(history) if history.running else self.random_draw)
-        candidates = self.candidates(history, best, rng)
+        candidates = self.candidates(history, best, number)
         if not candidates:
             return self.fresh(history, rng, self.random_draw)
         expected = self.expect(history, list(candidates))
@@ -159,23 +161,22 @@ class PredictorSearcher(ArchitectureSearcher):
         expected = self.expect(history, [history.trials[number].architecture for number in listed])
         return listed[int(np.argmax(np.round(expected.mean, 6)))]
 
-    def candidates(
-        self, history: History, best: Sequence[int], rng: random.Random
-    ) -> dict[Architecture, Mapping[str, Any]]:
-        """Architectures to choose from, with their origins."""
+    def candidates(self, history: History, best: Sequence[int], number: int) -> dict[Architecture, Mapping[str, Any]]:
+        """Architectures that trial ``number`` may have, with their origins."""
+        rng = self.rng(number, "candidates")
         found: dict[Architecture, Mapping[str, Any]] = {}
         near = [(other, number) for number in best for other in self._near(history.trials[number].architecture)]
         if len(near) > self.NEIGHBOURS:
             near = rng.sample(near, self.NEIGHBOURS)
-        for architecture, number in near:
-            found.setdefault(architecture, {"candidate": "neighbour", "parents": [number]})
-        for _ in range(self.RANDOM):
-            found.setdefault(self.space.sample(rng), {"candidate": "random"})
+        for architecture, parent in near:
+            found.setdefault(architecture, {"candidate": "neighbour", "parents": [parent]})
+        for architecture in self._pool(number // self.POOLED):
+            found.setdefault(architecture, {"candidate": "random"})
         for _ in range(self.MUTANTS):
-            number = rng.choice(best)
+            parent = rng.choice(best)
             try:
-                once = self.space.mutate(history.trials[number].architecture, rng)
-                found.setdefault(self.space.mutate(once, rng), {"candidate": "mutant", "parents": [number]})
+                once = self.space.mutate(history.trials[parent].architecture, rng)
+                found.setdefault(self.space.mutate(once, rng), {"candidate": "mutant", "parents": [parent]})
             except SpaceError:  # no hole has a second value
                 break
         tried = self._ranking.tried
@@ -241,6 +242,13 @@ class PredictorSearcher(ArchitectureSearcher):
                 self._neighbours.clear()
             known = self._neighbours[architecture] = list(self.space.neighbours(architecture))
         return known
+
+    def _pool(self, turn: int) -> list[Architecture]:
+        """The random candidates of some proposals in a row."""
+        if self._pooled is None or self._pooled[0] != turn:
+            rng = self.rng(turn, "pool")
+            self._pooled = turn, [self.space.sample(rng) for _ in range(self.RANDOM)]
+        return self._pooled[1]
 
     def _far_draw(self, history: History) -> Draw:
         """Draws the architecture farthest from the latest trials, of some random ones."""

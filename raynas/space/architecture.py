@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raynas.errors import SpaceError
-from raynas.space.values import as_literal, exact, to_json
+from raynas.space.values import as_literal, same, to_json
 
 
 class Architecture(Mapping[str, Any]):
@@ -59,15 +59,13 @@ class Architecture(Mapping[str, Any]):
         """The paths, in the order of the walk."""
         return list(self._values)
 
-    def _key(self) -> frozenset[Any]:
-        return frozenset((path, exact(value)) for path, value in self._values.items())
-
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
         if not isinstance(other, Architecture) or self._values != other._values:
             return False
-        return self._key() == other._key()  # 0, 0.0 and False are equal so far
+        theirs = other._values  # 0, 0.0 and False are equal so far
+        return all(value is theirs[path] or same(value, theirs[path]) for path, value in self._values.items())
 
     def __hash__(self) -> int:
         if self._hash is None:

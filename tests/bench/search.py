@@ -33,7 +33,7 @@ from tests.bench.search_peers import OptunaTPE, RandomWithRepeats, RayAsha, RayO
 
 OURS = ("random", "evolution", "local", "reinforce", "tpe", "predictor", "auto")
 SLOW = {"tpe"}
-#: The sizes that STRATEGY's figures for evolution were measured with.
+#: The sizes with which evolution was measured from the start on.
 OPTIONS: dict[str, dict[str, Any]] = {"evolution": {"population": 30, "sample": 10}}
 PEERS = {"random, repeats": RandomWithRepeats, "Optuna TPE": OptunaTPE}
 

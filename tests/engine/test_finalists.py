@@ -100,6 +100,17 @@ def test_a_finished_search_gets_finalists_and_then_more_trials(tmp_path: Path) -
     assert [event["trial"] for event in proposed if "repeat_of" not in event][-2:] == [15, 16]
 
 
+def test_paused_trials_end_before_finalists_begin(tmp_path: Path) -> None:
+    found = search(tmp_path, scheduler="asha_promotion", grace_period=1, finalists=2, repeats=2)
+    assert (found.status, found.history.searched, len(found.history.repeats)) == ("finished", 7, 4)
+    events = check_journal(found.folder / "journal.jsonl", small(), trials=11)
+    repeats = [place for place, event in enumerate(events) if event.get("repeat_of") is not None]
+    searched = [place for place, event in enumerate(events) if event["event"] == "trial_ended" and event["trial"] < 7]
+    assert max(searched) < min(repeats)
+    assert {found.history.trials[number].state for number in found.history.repeats} == {"completed"}
+    assert not any(event.get("decision") == "pause" for event in events[min(repeats) :])
+
+
 def test_a_space_that_is_exhausted_has_finalists_too(tmp_path: Path) -> None:
     found = raynas.search(
         small(2), home=tmp_path, evaluator=noisy(), name="s", seed=1, workers=2, trials=30, mlflow=False,

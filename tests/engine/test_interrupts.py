@@ -131,6 +131,7 @@ def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_pat
     process = command(tmp_path, *words, "--name", "s", "--workers", "1", "--no-mlflow")
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
+    assert "resumed, they go on from there" in output
     history = History.from_events(read(folder.journal))
     assert history.sessions[-1].reason == "time"
     assert list(history.running) == [0]
@@ -145,6 +146,14 @@ def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_pat
     history = History.from_events(read(folder.journal))
     assert [trial.state for trial in history.trials.values()] == ["completed"] * 2
     assert [m.step for m in history.trials[0].measurements] == list(range(1, 61))
+
+
+def test_a_time_in_which_nothing_was_measured_is_no_success(tmp_path: Path) -> None:
+    process = command(tmp_path, "search", "resnet", "--time", "1s", "--name", "s", "--no-mlflow")
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, output
+    assert "no trial was measured in that time" in output
+    assert "next:    raynas resume s --time 2m" in output
 
 
 @pytest.fixture

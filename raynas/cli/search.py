@@ -1,88 +1,32 @@
-"""``raynas search`` and ``raynas resume``: read the flags, hand them to the search, show what it found."""
+"""``raynas search``: read the flags, hand them to the search, show what it found."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from raynas.cli import complete
+from raynas.cli.limits import (
+    BUDGET,
+    MACHINES,
+    OBJECTIVE,
+    RECORDS,
+    STOPPING,
+    Address,
+    Finalists,
+    Quiet,
+    Repeats,
+    Time,
+    Trials,
+    Workers,
+    finish,
+    given,
+    one_of,
+)
 from raynas.cli.options import amount, length_of_time, whole
-from raynas.cli.read import Name
 from raynas.errors import SpecError
-
-if TYPE_CHECKING:
-    from raynas.engine.api import SearchResult
-
-BUDGET, STOPPING, OBJECTIVE, MACHINES, RECORDS = "Budget", "Early stopping", "Objective", "Machines", "Records"
-
-Trials = Annotated[
-    int | None,
-    typer.Option(
-        parser=whole("--trials", 1),
-        metavar="N",
-        help="Trials in all, over every session; failed ones and trial 0 (the space's default) count. (Default, where "
-        "there is no --time either: 40 trials or 5 minutes, whichever ends first.)",
-        rich_help_panel=BUDGET,
-    ),
-]
-Time = Annotated[
-    float | None,
-    typer.Option(
-        parser=length_of_time("--time"),
-        metavar="DURATION",
-        help="Time in all, over every session: 90 (seconds), 90s, 5m, 2h, 1h30m. Trials under way then are saved.",
-        rich_help_panel=BUDGET,
-    ),
-]
-Finalists = Annotated[
-    int | None,
-    typer.Option(
-        parser=whole("--finalists", 1),
-        metavar="K",
-        help="After the last trial, train the K leading networks again with other seeds, and recommend by the mean. "
-        "They come on top of --trials; --time limits them, too.",
-        rich_help_panel=BUDGET,
-    ),
-]
-Repeats = Annotated[
-    int | None,
-    typer.Option(
-        parser=whole("--repeats", 1),
-        metavar="R",
-        help="How often each finalist is trained again (default: 3).",
-        rich_help_panel=BUDGET,
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        parser=whole("--workers", 1),
-        metavar="N",
-        help="Trials at the same time (default: one a core).",
-        rich_help_panel=MACHINES,
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help="A running Ray cluster to join, or 'auto'; its nodes must share $RAYNAS_HOME "
-        "(default: a private Ray on this machine).",
-        rich_help_panel=MACHINES,
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing until the end.", rich_help_panel=RECORDS)]
-Events = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        help="Print the search's events as they happen, one JSON object a line (docs/json.md).",
-        rich_help_panel=RECORDS,
-    ),
-]
 
 
 def search(
@@ -337,7 +281,7 @@ def search(
         "mode": mode,
         "address": address,
     }
-    _one_of(quiet, json)
+    one_of(quiet, json)
     # A task of images may be read in for the first time, and shows a bar of its own for that.
     waiting = "" if data or config or task not in (None, "digits") else "checking the space and the task"
     if dry_run:
@@ -347,96 +291,9 @@ def search(
         from raynas.cli.plan import print_plan
 
         with working(waiting):
-            planned = api.plan(space, **_given(settings))
+            planned = api.plan(space, **given(settings))
         print(dumps(plan_document(planned))) if json else print_plan(planned)
         return
     with watched(quiet=quiet, json=json, waiting=waiting) as progress:
-        result = api.search(space, **_given(settings), progress=progress)
-    _finish(result, json)
-
-
-def resume(
-    name: Name,
-    trials: Trials = None,
-    time: Time = None,
-    finalists: Finalists = None,
-    repeats: Repeats = None,
-    workers: Workers = None,
-    address: Address = None,
-    quiet: Quiet = False,
-    json: Events = False,
-) -> None:
-    """Go on with a search that was interrupted, or give a finished one more.
-
-    Trials that were under way go on from their checkpoints, under their own numbers.
-
-    Examples:
-
-      raynas resume first
-
-      raynas resume first --trials 80        (80 in all, with those already made)
-
-      raynas resume first --time 10m         (10 minutes in all)
-
-      raynas resume first --finalists 3      (only: train the leading three again)
-    """
-    from raynas.cli.progress import watched
-    from raynas.cli.tables import print_status
-    from raynas.engine import api
-
-    _one_of(quiet, json)
-    settings: dict[str, Any] = {"trials": trials, "seconds": time, "finalists": finalists, "repeats": repeats}
-    settings |= {"workers": workers, "address": address}
-    found = api.load(name)
-    before, sessions = found.history, len(found.history.sessions)
-    waiting = "" if found.spec["task"] != "digits" else "checking the space and the task, starting Ray"
-    with watched(before, quiet=quiet, json=json, waiting=waiting) as progress:
-        result = api.resume(name, **_given(settings), progress=progress)
-    if len(result.history.sessions) == sessions:
-        if not json:
-            print_status(result)
-        print("nothing is left to do within these limits", file=sys.stderr if json else sys.stdout)
-        return
-    _finish(result, json)
-
-
-def stop(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A search that is running.", autocompletion=complete.searches)
-    ],
-) -> None:
-    """Stop a search that runs elsewhere, as Ctrl-C there would: its trials checkpoint first.
-
-    Example:
-
-      raynas stop first
-    """
-    from raynas.cli.tables import print_status
-    from raynas.engine import api
-
-    if api.load(name).status == "running":
-        print(f"asking {name} to stop; its trials checkpoint first", flush=True)
-    print_status(api.stop(name))
-
-
-def _given(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a person gave; what was not said is the file's, or the default."""
-    return {key: value for key, value in settings.items() if value is not None}
-
-
-def _one_of(quiet: bool, json: bool) -> None:
-    if quiet and json:
-        raise SpecError("--quiet and --json contradict each other; give one of them")
-
-
-def _finish(result: SearchResult, json: bool) -> None:
-    """Says what was found, and ends the command with the exit code that fits how the session ended."""
-    from raynas.cli.tables import print_outcome
-
-    if not json:
-        print_outcome(result)
-    code = {"interrupted": 130, "disk_full": 1, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
-    if result.reason == "time" and result.best is None:
-        code = 1
-    if code:
-        raise typer.Exit(code)
+        result = api.search(space, **given(settings), progress=progress)
+    finish(result, json)
