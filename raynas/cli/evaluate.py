@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raynas.bars import bar
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
 
@@ -46,31 +44,16 @@ def evaluate(
     from raynas.engine.evaluated import evaluate as tried
 
     result = api.load(name)
-    with _bar() as progress:
+    with bar("reading the images") as advance:
+
+        def progress(record: TrialRecord, total: int, images: int) -> None:
+            advance(images, words=f"trial {record.number}", total=total)
+
         found = tried(result, data, trial=trial, progress=progress)
     if json:
         print(documents.dumps(documents.evaluated(result, str(data.absolute()), found)))
     else:
         _print(result, data, found)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[TrialRecord, int, int], None]]:
-    """A bar over all images of all trials, on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda record, total, images: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading the images", total=None)
-
-        def progress(record: TrialRecord, total: int, images: int) -> None:
-            bar.update(task, advance=images, total=total, description=f"trial {record.number}")
-
-        yield progress
 
 
 def _print(result: SearchResult, data: Path, found: list[tuple[TrialRecord, Evaluated]]) -> None:

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from raynas.bars import bar
 from raynas.errors import TaskError
 from raynas.tasks.images.cache import About, Builder
 from raynas.tasks.images.decode import Fit, Look, Unreadable, decode, look
 from raynas.tasks.images.order import stratified_order
-from raynas.tasks.images.progress import progress
 from raynas.tasks.images.source import Sample, Source
 
 #: Images all of one size are kept so up to this many pixels a side; all others are made so large.
@@ -80,7 +80,7 @@ def build(path: Path, source: Source, wanted: Wanted) -> None:
                 return f"{sample.name} ({error})"
             return None
 
-        with progress(f"decoding {source.name}", source.size) as advance:
+        with bar(f"decoding {source.name}", source.size) as advance:
             for problem in _on_all_cores(one, enumerate(source.samples()), advance):
                 if problem is not None:
                     survey.problem(problem)
@@ -180,7 +180,7 @@ def _survey(source: Source) -> _Survey:
             return sample, str(error)
 
     number = 0
-    with progress(f"looking at {source.name}", source.size) as advance:
+    with bar(f"looking at {source.name}", source.size) as advance:
         for number, (sample, found) in enumerate(_on_all_cores(one, source.samples(), advance)):
             if isinstance(found, str):
                 survey.problem(f"{sample.name} ({found})")
