@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ from raynas.tasks.objective import Objective
 
 #: So many failures in a row, and nothing else, end a session: the mistake is not the architectures'.
 ALL_FAILED = 5
+
+#: A dead worker's trial is tried again from its checkpoint so often; then it is recorded as failed.
+WORKER_RETRIES = 2
 
 #: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
 _ALL_PROPOSED = (None, "trials", "exhausted")
@@ -97,6 +100,7 @@ class Session:
         self._ended_here = self._failed_here = 0
         self._attempts: dict[int, int] = {}
         self._deaths: dict[int, tuple[str, str]] = {}
+        self._lost_before: Counter[int] = Counter()
         self._unfinished: deque[int] = deque()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,6 +137,11 @@ class Session:
     def queue_unfinished(self) -> None:
         """Trials without an end are proposed first, under their own numbers; paused ones wait for their promotion."""
         self._unfinished = deque(sorted(self.history.under_way))
+
+    @property
+    def left_over(self) -> bool:
+        """Whether a trial was given back after Ray had been told that there are no more."""
+        return self.stop_reason in _ALL_PROPOSED and any(not self.history.trials[n].terminal for n in self._unfinished)
 
     # -- proposals -----------------------------------------------------------------------------------------------
 
@@ -270,6 +279,14 @@ class Session:
     def died(self, number: int, reason: str, words: str) -> None:
         """A worker was lost with the trial; Ray tries it again, or gives up and says so."""
         self._deaths[number] = reason, words
+
+    def lost_before(self, number: int) -> None:
+        """A worker was lost before it began the trial, which is not to blame: it is given to another one first."""
+        self._lost_before[number] += 1
+        if self._lost_before[number] > WORKER_RETRIES:
+            self.gave_up(number)
+        elif not self.history.trials[number].terminal:
+            self._unfinished.appendleft(number)
 
     def gave_up(self, number: int) -> None:
         """The trial's worker was lost as often as it may be."""

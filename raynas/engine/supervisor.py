@@ -1,6 +1,7 @@
 """The loop that keeps a search going: Ray runs the trials; whatever ends Ray is attributed, journalled and survived.
 
-``Tuner.fit()`` returns when the session gives out no more trials. It raises when Ray's memory monitor kills a worker,
+``Tuner.fit()`` returns when the session gives out no more trials (a trial whose worker was lost before it began may be
+left over then: it gets a Tuner of its own). It raises when Ray's memory monitor kills a worker,
 and for defects of Ray's; then the trials that were running are looked at, the one that died is recorded, and a new
 Tuner goes on with the rest from their checkpoints.
 """
@@ -15,10 +16,8 @@ import time
 from typing import Any
 
 from raynas.engine.cluster import Slots
-from raynas.engine.session import Session
+from raynas.engine.session import WORKER_RETRIES, Session
 
-#: A dead worker's trial is tried again from its checkpoint so often; then it is recorded as failed.
-WORKER_RETRIES = 2
 #: Ray ended so often without any trial making progress: something is broken that trying again does not mend.
 _FRUITLESS = 3
 
@@ -52,7 +51,8 @@ def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
         else:
             if session.fatal is not None:
                 raise session.fatal
-            return
+            if not session.left_over:
+                return
         finally:
             shutil.rmtree(session.folder.ray, ignore_errors=True)
         if session.stop_reason is not None and session.folder.stop.exists():

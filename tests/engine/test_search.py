@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import raynas
 from raynas.engine import api
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
-from raynas.evaluators.synthetic import Synthetic
+from raynas.evaluators.evaluator import TrialContext
+from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.journal import read
-from raynas.space import Choice, Space, op
+from raynas.space import Architecture, Choice, Space, op
 from tests.engine.journals import check_journal, outcome
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -47,6 +50,40 @@ def test_trial_0_is_the_default_and_each_fact_is_in_the_journal(tmp_path: Path) 
     check_journal(found.folder / "journal.jsonl", space, trials=8)
     assert "best trial" in repr(found)
     assert json.loads(json.dumps(found.summary()))["trials"]["total"] == 8
+
+
+def mortal(home: Path, lives: int) -> Synthetic:
+    """Its workers die, so often in all, as they let go of one trial to take the next in hand.
+
+    Made in a function, since Ray's workers cannot import a test's module.
+    """
+    for life in range(lives):
+        (home / f"life-{life}").touch()
+
+    class Last(SyntheticEvaluation):
+        def __del__(self) -> None:
+            for life in home.glob("life-*"):
+                life.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    class Mortal(Synthetic):
+        def start(self, space: Space, architecture: Architecture, context: TrialContext) -> SyntheticEvaluation:
+            return Last(space.trial_id(architecture), context.max_steps, self.step_seconds)
+
+    return Mortal()
+
+
+@pytest.mark.parametrize(("workers", "trials"), [(1, 2), (2, 6)])
+def test_a_worker_that_is_lost_between_two_trials_is_not_the_next_ones_fault(
+    tmp_path: Path, workers: int, trials: int
+) -> None:
+    found = raynas.search(
+        small(), home=tmp_path, evaluator=mortal(tmp_path, 2), workers=workers, trials=trials, seed=1, name="s",
+        scheduler="none", mlflow=False,
+    )  # fmt: skip
+    assert not list(tmp_path.glob("life-*"))
+    check_journal(found.folder / "journal.jsonl", small(), trials=trials)
+    assert [trial.state for trial in found.history.trials.values()] == ["completed"] * trials
 
 
 def test_with_one_worker_a_search_is_the_same_each_time(tmp_path: Path) -> None:
