@@ -115,6 +115,14 @@ def test_spaces(home: Path) -> None:
     assert all(entry["size"] == "inf" or int(entry["size"]) > 1 for entry in document)
 
 
+def test_a_plan(tmp_path: Path) -> None:
+    plan = strict(raynas("search", "mlp", "--dry-run", "--trials", "4", "--json", home=tmp_path))
+    assert plan.keys() == documented("raynas search --dry-run --json").keys()
+    assert (plan["trials"], plan["limit"], plan["size"]) == (4, "trials", "inf")
+    assert plan["sample"].keys() > {"layers.depth"}
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("space", ["mlp", "resnet"])
 def test_describe(space: str, home: Path) -> None:
     document = strict(raynas("describe", space, "--json", home=home))
