@@ -22,8 +22,9 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "cluster").glob("*.md"))]
 RUN = {"bash", "python"}
-#: From this heading on the README needs nothing of what is above it: a part by itself, and one of the slow tests.
+#: From this heading on the README needs nothing of what is above it: a part by itself.
 OWN = "## A search space of your own"
+SLOW = {"README.md: own", "export.md"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -35,10 +36,10 @@ def parts() -> Iterator[Any]:
     """Pages, and pieces of the README, that have something to run."""
     for page in PAGES:
         tour, heading, own = page.read_text(encoding="utf-8").partition(OWN if page is README else "\0")
-        for text, name, marks in ((tour, page.name, ()), (heading + own, "README.md: own", (pytest.mark.slow,))):
+        for text, name in ((tour, page.name), (heading + own, f"{page.name}: own")):
             found = BLOCK.findall(text)
             if RUN & {language for language, _ in found}:
-                yield pytest.param(found, id=name, marks=marks)
+                yield pytest.param(found, id=name, marks=(pytest.mark.slow,) if name in SLOW else ())
 
 
 def run_block(language: str, text: str, folder: Path, environment: dict[str, str]) -> None:
