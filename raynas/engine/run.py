@@ -158,6 +158,7 @@ def run(
                 memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
                 step_timeout=spec["trial_timeout"],
                 step_seconds=step_seconds(spec),
+                rungs=tuple(session.rule.levels),
                 decisions=decisions,
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))

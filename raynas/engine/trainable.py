@@ -64,6 +64,7 @@ class WorkerSetup:
     memory_bytes: int | None = None
     step_timeout: float | None = None
     step_seconds: float | None = None
+    rungs: tuple[int, ...] | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
 
 
@@ -166,6 +167,7 @@ class TrialRunner(tune.Trainable):
             worker.threads,
             worker.device,
             worker.step_seconds,
+            worker.rungs,
         )
         trial.evaluation = evaluator.start(space, architecture, context)
         found = checkpoint.newest(trial.folder)

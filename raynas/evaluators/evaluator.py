@@ -48,6 +48,7 @@ class TrialContext:
         device: a torch device, ``"cpu"`` or ``"cuda"``.
         step_seconds: where given, a step is so many seconds of training instead of an epoch: every architecture then
             has the same time, whatever its size. What such a trial does depends on the machine's speed.
+        rungs: the steps at which something is decided by what was measured; None: it may be any.
     """
 
     number: int
@@ -56,6 +57,7 @@ class TrialContext:
     threads: int = 1
     device: str = "cpu"
     step_seconds: float | None = None
+    rungs: tuple[int, ...] | None = None
 
 
 @dataclass

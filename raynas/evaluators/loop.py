@@ -30,6 +30,9 @@ from raynas.tasks.task import Data, Task
 CHECK_EVERY = 16  # batches
 VALID_BATCH = 512  # samples
 STATISTICS_BATCHES = 16  # of training inputs, for batch norm's statistics under averaged weights
+#: Where nothing is decided, one validation sample in so many is looked at, but so many samples at least; and so many
+#: batches for the statistics.
+GLANCE, LEAST_GLANCED, FEW_BATCHES = 8, 500, 4
 
 
 class TrainingEvaluation(Evaluation):
@@ -153,18 +156,30 @@ class TrainingEvaluation(Evaluation):
 
     @torch.no_grad()
     def _validate(self, should_stop: Callable[[], bool]) -> dict[str, float] | None:
-        """Loss and metrics over the validation data. None where it was told to stop."""
-        self._renew_statistics()
+        """Loss and metrics over the validation data. None where it was told to stop.
+
+        In a budget of time a step may be shorter than a look at all of it: where nothing is decided by the result, one
+        image in ``_glance()`` is looked at.
+        """
+        every = self._glance()
+        self._renew_statistics(STATISTICS_BATCHES if every == 1 else FEW_BATCHES)
         self.measured.eval()
         outputs: list[Tensor] = []
-        for batch in self.data.valid_inputs.split(VALID_BATCH):
+        for batch in self.data.valid_inputs[::every].split(VALID_BATCH):
             if should_stop():
                 return None
             with self.execution.autocast(self.context.device):
                 outputs.append(self.measured(self.execution.arrange(self.task.prepare(batch))).float())
-        together, targets = torch.cat(outputs), self.data.valid_targets
+        together, targets = torch.cat(outputs), self.data.valid_targets[::every]
         metrics = {f"val_{name}": value for name, value in self.task.metrics(together, targets).items()}
         return metrics | {"val_loss": self.task.loss(together, targets).item()}
+
+    def _glance(self) -> int:
+        """1 where all validation data is to be looked at; else one in how many."""
+        rungs = self.context.rungs
+        if self.context.step_seconds is None or rungs is None or self.step + 1 in rungs:
+            return 1
+        return max(1, min(GLANCE, len(self.data.valid_inputs) // LEAST_GLANCED))
 
     def _step_is_over(self) -> bool:
         """Whether the step has its epoch, or its seconds (and one batch at least)."""
@@ -206,7 +221,7 @@ class TrainingEvaluation(Evaluation):
         decay = min(self.recipe.ema, (1 + self.seen) / (10 + self.seen))
         torch._foreach_lerp_(self._averaged, self._live, 1 - decay)
 
-    def _renew_statistics(self) -> None:
+    def _renew_statistics(self, batches: int) -> None:
         """Gives averaged weights the batch-norm statistics that belong to them (Izmailov et al. 2018, section 3.2).
 
         An average of the statistics in training would belong to no network: early on it is far off.
@@ -226,7 +241,7 @@ class TrainingEvaluation(Evaluation):
             norm.momentum = None  # the mean of all batches
             norm.train()
         size = self.recipe.batch_size
-        for batch in self.data.train_inputs[: min(self.batches, STATISTICS_BATCHES) * size].split(size):
+        for batch in self.data.train_inputs[: min(self.batches, batches) * size].split(size):
             with self.execution.autocast(self.context.device):
                 self.measured(self.execution.arrange(self.task.prepare(batch)))
         for norm, momentum in zip(norms, momenta, strict=True):

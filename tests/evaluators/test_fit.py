@@ -1,6 +1,7 @@
 """Training from Python, budgets in seconds, and averaged weights."""
 
 import time
+from typing import Any
 
 import pytest
 import torch
@@ -73,6 +74,30 @@ def test_a_step_without_time_for_a_batch_still_has_one() -> None:
     evaluation = TrainingEvaluation(network(), DIGITS, FEW, Recipe(batch_size=32), context)
     assert [measurement.step for measurement in evaluation.measurements()] == [1, 2, 3]
     assert evaluation.seen == 3
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ({"step_seconds": 1e-6, "rungs": (2, 4)}, [500, 1_000, 500, 1_000]),
+        ({"step_seconds": 1e-6}, [1_000] * 4),
+        ({"rungs": (2, 4)}, [1_000] * 4),
+    ],
+)
+def test_between_the_rungs_of_a_budget_of_time_a_glance_is_enough(budget: dict[str, Any], expected: list[int]) -> None:
+    looked = []
+
+    class Watched(Digits):
+        def metrics(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+            looked.append(len(targets))
+            return super().metrics(outputs, targets)
+
+    place = torch.arange(1_000) % len(FEW.valid_targets)
+    data = Data(FEW.train_inputs, FEW.train_targets, FEW.valid_inputs[place], FEW.valid_targets[place])
+    context = TrialContext(0, 0, 4, **budget)
+    evaluation = TrainingEvaluation(network(), Watched(), data, Recipe(batch_size=32, ema=0.9), context)
+    assert [measurement.step for measurement in evaluation.measurements()] == [1, 2, 3, 4]
+    assert looked == expected
 
 
 def test_averaged_weights_follow_their_formula() -> None:
