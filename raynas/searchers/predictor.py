@@ -187,7 +187,7 @@ class PredictorSearcher(ArchitectureSearcher):
         features = self._features
         numbers = self._fitted()
         ranking = self._ranking
-        ranks = ranking.ranks()
+        ranks = ranking.ranks(numbers)
         targets = normal_scores(np.array([ranks[number] for number in numbers]), len(ranking))
         known = features.points([history.trials[number].architecture for number in numbers])
         asked = features.points(candidates)

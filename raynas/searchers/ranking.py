@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -51,6 +52,8 @@ class Ranking:
         self.log: list[tuple[int, tuple[int, float]]] = []
         self.tried: set[Architecture] = set()
         self._proposed = 0  # how many of history.trials are in it
+        self._entered: set[int] = set()  # numbers in the log
+        self._rungs: set[int] = set()  # in the log
         self._order: list[tuple[Score, int]] | None = None  # worst first, with the number's sign turned
 
     def follow(self, history: History) -> None:
@@ -63,8 +66,19 @@ class Ranking:
         for number, key in itertools.islice(history.reached, self._read, None):
             if key > LOWEST or not blameless(history.trials[number]):
                 self.log.append((number, key))
-                self._order = None
+                self._enter(number, key)
         self._read = len(history.reached)
+
+    def _enter(self, number: int, key: tuple[int, float]) -> None:
+        """Puts a new trial in its place; where values are carried between rungs, the order is to be made anew."""
+        failed, new = key <= LOWEST, number not in self._entered
+        self._entered.add(number)
+        if not failed:
+            self._rungs.add(key[0])
+        if self._order is not None and new and (failed or len(self._rungs) == 1):
+            insort(self._order, (_FAILED if failed else (0, key[1]), -number))
+        else:
+            self._order = None
 
     @property
     def order(self) -> list[tuple[Score, int]]:
@@ -81,10 +95,14 @@ class Ranking:
         top = self.order[-count:] if count else []
         return [-minus for score, minus in reversed(top) if score > _FAILED]
 
-    def ranks(self) -> dict[int, float]:
-        """Each trial's rank, 1 for the worst; equal ones share the mean of theirs."""
-        found = [score for score, _ in self.order]
-        return {-minus: (bisect_left(found, score) + bisect_right(found, score) + 1) / 2 for score, minus in self.order}
+    def ranks(self, numbers: Iterable[int]) -> dict[int, float]:
+        """The ranks of these among all trials, 1 for the worst; equal ones share the mean of theirs."""
+        found, wanted = [score for score, _ in self.order], set(numbers)
+        return {
+            -minus: (bisect_left(found, score) + bisect_right(found, score) + 1) / 2
+            for score, minus in self.order
+            if -minus in wanted
+        }
 
 
 def scores_of(log: list[tuple[int, tuple[int, float]]]) -> dict[int, Score]:

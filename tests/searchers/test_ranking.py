@@ -61,7 +61,7 @@ def test_at_one_rung_the_ranking_is_that_of_the_values():
     ranking = Ranking()
     ranking.follow(history)
     worst_first = sorted(values, reverse=True)
-    for trial, rank in ranking.ranks().items():
+    for trial, rank in ranking.ranks(range(50)).items():
         same = [place for place, value in enumerate(worst_first, 1) if value == values[trial]]
         assert rank == sum(same) / len(same)
     assert ranking.best(3) == sorted(range(50), key=lambda trial: (values[trial], trial))[:3]
@@ -75,7 +75,21 @@ def test_it_does_not_matter_how_often_one_looked():
             for m in record.measurements:
                 measured(history, trial, m.step, m.metrics["v"], decision=m.decision, reason=m.stop_reason)
                 often.follow(history)
-                assert len(often) == len(often.ranks())
+                assert len(often) == len(often.ranks(history.trials))
         once = Ranking()
         once.follow(history)
-        assert (once.order, once.ranks(), once.log) == (often.order, often.ranks(), often.log)
+        assert (once.order, once.log) == (often.order, often.log)
+
+
+def test_at_one_rung_new_trials_find_their_places_and_failures_the_last():
+    rng = random.Random(2)
+    often, history = Ranking(), History(Objective("v"))
+    for trial in range(60):
+        value = math.nan if rng.random() < 0.2 else rng.choice([n / 8 for n in range(20)])
+        measured(history, trial, 9, value, decision="stop", reason="nan" if math.isnan(value) else "budget")
+        often.follow(history)
+        once = Ranking()
+        once.follow(history)
+        assert often.order == once.order
+        assert often.ranks(range(0, trial, 3)) == {n: once.ranks(range(60))[n] for n in range(0, trial, 3)}
+    assert sum(score[0] < 0 for score, _ in often.order) > 3
