@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 
-def make_console() -> Console:
-    """Standard output; a pipe or a file gets room enough that no figure is cut off."""
+def make_console(width: int = 160) -> Console:
+    """Standard output; a pipe or a file gets that width: room enough that no figure is cut off."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    return console if console.is_terminal else Console(highlight=False, width=width)
 
 
 def make_table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:

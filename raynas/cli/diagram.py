@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from raynas.cli.words import big
 from raynas.costs.cost import LayerCost, layer_costs
 from raynas.space.fill import Network
 from raynas.space.graph import Concat, Graph
@@ -116,7 +117,7 @@ def lines(root: Block, input_shape: tuple[int, ...], width: int | None = None) -
     rows: list[tuple[str, str, str, str]] = [("input", _shape(input_shape), "", "")]
     for place, block in enumerate(root.inner):
         _rows(block, "", place == len(root.inner) - 1, rows)
-    rows.append(("in all", "", f"{root.params:,}", _big(root.flops)))
+    rows.append(("in all", "", f"{root.params:,}", big(root.flops)))
     heads = ("block", "output", "parameters", "FLOPs")
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(4)]
 
@@ -133,7 +134,7 @@ def lines(root: Block, input_shape: tuple[int, ...], width: int | None = None) -
 
 def _rows(block: Block, indent: str, last: bool, rows: list[tuple[str, str, str, str]]) -> None:
     branch, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
-    costs = (f"{block.params:,}", _big(block.flops)) if block.params or block.flops else ("–", "–")
+    costs = (f"{block.params:,}", big(block.flops)) if block.params or block.flops else ("–", "–")
     rows.append((f"{indent}{branch}{_words(block)}", _shape(block.shape), *costs))
     for place, inner in enumerate(block.inner):
         _rows(inner, indent + below, place == len(block.inner) - 1, rows)
@@ -151,9 +152,3 @@ def _words(block: Block) -> str:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _big(number: int) -> str:
-    from raynas.cli.words import big
-
-    return big(number)

@@ -10,6 +10,7 @@ import typer
 from raynas.bars import bar
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
+from raynas.cli.words import counted, shown
 
 if TYPE_CHECKING:
     from raynas.engine.result import SearchResult
@@ -60,7 +61,6 @@ def _print(result: SearchResult, data: Path, found: list[tuple[TrialRecord, Eval
     from rich.markup import escape
 
     from raynas.cli.console import make_console, make_table, say
-    from raynas.cli.words import counted, shown
 
     console, metric = make_console(), result.objective.metric
     heads = ("trial", metric, "accuracy", "95 % interval", "loss", "architecture")

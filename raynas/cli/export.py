@@ -9,6 +9,7 @@ import typer
 
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
+from raynas.cli.words import counted, near
 
 
 def export(
@@ -38,7 +39,6 @@ def export(
     """
     from raynas.cli import documents
     from raynas.cli.console import working
-    from raynas.cli.words import counted, near
 
     with working("writing the network and comparing it with the search's"):
         from raynas.export import export_model

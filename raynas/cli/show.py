@@ -8,6 +8,7 @@ import typer
 
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
+from raynas.cli.words import brief, shown
 
 if TYPE_CHECKING:
     from raynas.engine.result import SearchResult
@@ -43,7 +44,6 @@ def show(
 
 
 def _print(result: SearchResult, record: TrialRecord, log: int) -> None:
-    from raynas.cli.words import brief, shown
     from raynas.durations import format_duration
 
     print(f"trial {record.number} of {result.name}: {record.name}")

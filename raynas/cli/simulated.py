@@ -10,18 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from raynas.cli.console import make_console, say
+
 
 def print_comparison(document: Mapping[str, Any], out: Path | None, plot: Path | None) -> None:
     """Tables of the document that ``--json`` prints."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+    console = make_console(width=200)
     metric, better = document["objective"]["metric"], document["objective"]["mode"]
-    console.print(
+    say(
+        console,
         f"{document['table']}: {document['rows']} rows, {document['networks']} different; {metric} ({better}), "
         f"best {_shown(document['optimum'])}; {document['seeds']} runs each",
-        markup=False,
-        soft_wrap=True,
     )
     _table(
         console, f"best {metric} after so many evaluations: mean ± std (runs at the table's best)", document["workers"]
@@ -32,7 +31,7 @@ def print_comparison(document: Mapping[str, Any], out: Path | None, plot: Path |
     _comparison(console, document)
     for path in (out, plot):
         if path is not None:
-            console.print(f"written: {path}", markup=False, soft_wrap=True)
+            say(console, f"written: {path}")
 
 
 def _rows(by_workers: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:

@@ -11,6 +11,7 @@ import typer
 
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
+from raynas.cli.words import counted, shown
 from raynas.errors import SearchFolderError, SpecError
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
     from rich.markup import escape
 
     from raynas.cli.console import make_console, make_table, say
-    from raynas.cli.words import shown
     from raynas.durations import format_duration
     from raynas.engine.frames import steps_of
 
@@ -89,8 +89,6 @@ def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
 
 
 def _written(result: SearchResult, path: Path) -> str:
-    from raynas.cli.words import counted
-
     return f"{counted(len(result.history.trials), 'trial')} of {result.name} written to {path}"
 
 
@@ -108,7 +106,6 @@ def delete(
 
       raynas delete first --yes
     """
-    from raynas.cli.words import counted
     from raynas.engine import api
     from raynas.engine.folder import FolderLock
 

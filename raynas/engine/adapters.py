@@ -59,10 +59,7 @@ class ProposalQueue(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self._live.pop(trial_id)
-        if error and number in self._scheduler.not_begun:
-            self._scheduler.not_begun.remove(number)
-            self._session.lost_before(number)
-        elif error:
+        if error:
             self._session.gave_up(number)
 
     def save(self, checkpoint_path: str) -> None:
@@ -80,15 +77,12 @@ class JournallingScheduler(RungScheduler):
 
     Attributes:
         over: no trial will be promoted any more (state, set by the ``ProposalQueue``).
-        not_begun: trials whose worker, which had had another one, was lost before it began them: Ray gives those up at
-            the first time (state, taken by the ``ProposalQueue``).
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.rule, session.objective)
         self._session = session
         self.over = False
-        self.not_begun: set[int] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = int(trial.config["trial"])
@@ -118,10 +112,10 @@ class JournallingScheduler(RungScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         super().on_trial_error(tune_controller, trial)
-        number = int(trial.config["trial"])
-        self._session.died(number, *_cause_of_death(trial))
-        if trial.status == Trial.PENDING:
-            self.not_begun.add(number)
+        # A worker that had had another trial and was lost before it began this one leaves it pending; Ray gives such
+        # a trial up at the first time.
+        begun = trial.status != Trial.PENDING
+        self._session.died(int(trial.config["trial"]), *_cause_of_death(trial), begun=begun)
 
 
 def _cause_of_death(trial: Trial) -> tuple[str, str]:

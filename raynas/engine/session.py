@@ -99,8 +99,8 @@ class Session:
         self.facts = 0  # events written in this session
         self._ended_here = self._failed_here = 0
         self._attempts: dict[int, int] = {}
-        self._deaths: dict[int, tuple[str, str]] = {}
-        self._lost_before: Counter[int] = Counter()
+        self._deaths: dict[int, tuple[str, str, bool]] = {}  # of a trial's last worker: reason, words, had it begun?
+        self._lost_before: Counter[int] = Counter()  # workers lost before they began the trial
         self._unfinished: deque[int] = deque()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -276,21 +276,21 @@ class Session:
         if not trial.terminal:
             self._write_end(trial, reason, error)
 
-    def died(self, number: int, reason: str, words: str) -> None:
-        """A worker was lost with the trial; Ray tries it again, or gives up and says so."""
-        self._deaths[number] = reason, words
-
-    def lost_before(self, number: int) -> None:
-        """A worker was lost before it began the trial, which is not to blame: it is given to another one first."""
-        self._lost_before[number] += 1
-        if self._lost_before[number] > WORKER_RETRIES:
-            self.gave_up(number)
-        elif not self.history.trials[number].terminal:
-            self._unfinished.appendleft(number)
+    def died(self, number: int, reason: str, words: str, *, begun: bool) -> None:
+        """A worker was lost with the trial, or before it had begun it; Ray tries it again, or gives up and says so."""
+        self._deaths[number] = reason, words, begun
+        self._lost_before[number] += not begun
 
     def gave_up(self, number: int) -> None:
-        """The trial's worker was lost as often as it may be."""
-        reason, words = self._deaths.get(number, ("worker_died", "its worker process died"))
+        """Ray tries the trial no more: its worker was lost as often as it may be, or before it had begun the trial.
+
+        In the second case the trial is not to blame, and is given to another worker first, as often as it may be.
+        """
+        reason, words, begun = self._deaths.get(number, ("worker_died", "its worker process died", True))
+        if not begun and self._lost_before[number] <= WORKER_RETRIES:
+            if not self.history.trials[number].terminal:
+                self._unfinished.appendleft(number)
+            return
         lines = words.strip().splitlines() or [reason]
         # Where the process ended by an exception, Ray's words end with it.
         message = lines[-1] if _EXCEPTION.match(lines[-1]) else lines[0]
