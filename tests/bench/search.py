@@ -6,7 +6,7 @@ Parts: nasbench201, macro, spike, crowd (16 workers), protocol (the paper's 20,0
 noise, winner (who is picked under noise), scaling (1 to 1,024 workers), charged (proposals take their time),
 proposals (what one costs late in a search), speed (the simulator's own). Prints Markdown for docs/benchmarks.md. The
 tables lie in ``$RAYNAS_DATA``. Strategies that are not installed are left out. Slow strategies and peers run with fewer
-seeds. Seeds count from ``--first``.
+seeds. Seeds count from ``--first``. Peers of other libraries (see ``foreign``) run where ``--environments`` has them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.simulate import Faults, Table, TableSpace, Trajectories, read_table, simulate, space_of_table
 from raynas.tasks.objective import Objective
+from tests.bench.foreign import SEARCHES
 from tests.bench.proposals import made_up, show, tabled, timed
-from tests.bench.search_peers import OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna
+from tests.bench.search_peers import Foreign, OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna
 
 OURS = ("random", "evolution", "local", "reinforce", "tpe", "predictor", "auto")
 SLOW = {"tpe"}
 #: The sizes with which evolution was measured from the start on.
 OPTIONS: dict[str, dict[str, Any]] = {"evolution": {"population": 30, "sample": 10}}
-PEERS = {"random, repeats": RandomWithRepeats, "Optuna TPE": OptunaTPE}
+PEERS: dict[str, Any] = {"random, repeats": RandomWithRepeats, "Optuna TPE": OptunaTPE}
 
 TABLES: dict[str, tuple[str, dict[str, str], str]] = {
     "nasbench201": ("nasbench201_cifar10.parquet", {"space": "nasbench201"}, "test_accuracy"),
@@ -75,7 +76,7 @@ class Bench:
         """One of our strategies or a peer on a table."""
         rows, space, usual = loaded(table)
         metric = metric or usual
-        slow = strategy in SLOW or strategy == "Optuna TPE"
+        slow = strategy in SLOW or strategy in {*PEERS} - {"random, repeats"}
         count = seeds or (self.slow_seeds if slow else self.seeds)
         began = time.perf_counter()
         found = simulate(
@@ -359,7 +360,16 @@ def main() -> None:
     parser.add_argument("--strategies", default=",".join(OURS))
     parser.add_argument("--processes", type=int, default=None)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--environments", type=Path, metavar="FOLDER", help="of other libraries, for peers")
+    parser.add_argument("--peers", help="the names of some only (default: all)")
     asked = parser.parse_args()
+    for name, (library, _) in SEARCHES.items():
+        python = (asked.environments or Path()) / library / "bin" / "python"
+        if asked.environments and python.exists():
+            PEERS[name] = partial(Foreign, python=python, name=name)
+    if asked.peers is not None:
+        for name in {*PEERS} - set(asked.peers.split(",")):
+            del PEERS[name]
     if not os.environ.get("RAYNAS_DATA"):
         sys.exit("RAYNAS_DATA is not set: say where the tables lie")
     bench = Bench(asked.seeds, asked.slow_seeds, asked.strategies.split(","), asked.processes, asked.first)

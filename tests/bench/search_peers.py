@@ -1,4 +1,5 @@
-"""Strategies that are not ours, for the simulator: Optuna's TPE as it is, and Ray's OptunaSearch with Ray's own ASHA.
+"""Strategies that are not ours, for the simulator: Optuna's TPE as it is, Ray's OptunaSearch with Ray's own ASHA, and
+searches of libraries that have environments of their own (``foreign``).
 
 Each has the one method that the simulator asks for. They keep a state, as their libraries do, and may propose what was
 tried before.
@@ -6,8 +7,13 @@ tried before.
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import subprocess
+import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from raynas.journal.history import History
@@ -99,6 +105,50 @@ class RayOptuna(_Peer):
 
     def _result(self, step: int, value: float) -> dict[str, Any]:
         return {self.metric: value, "training_iteration": step}
+
+
+class Foreign(_Peer):
+    """One of ``foreign.SEARCHES``, in a process of its own.
+
+    Args:
+        python: the interpreter of the library's environment.
+        name: of the search.
+    """
+
+    def __init__(self, space: TableSpace, seed: int, metric: str, mode: str, *, python: Path, name: str) -> None:
+        super().__init__(space, seed, metric, mode)
+        counts = json.dumps([len(options) for options in self.options.values()])
+        self.process = subprocess.Popen(
+            [python, Path(__file__).with_name("foreign.py"), name, str(seed), counts],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        weakref.finalize(self, _end, self.process)
+
+    def propose(self, history: History, number: int) -> Proposal:
+        self.news(history)
+        self._say(ask=number)
+        assert self.process.stdout is not None
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"a peer ended; by hand: {' '.join(map(str, self.process.args))}")  # type: ignore[arg-type]
+        places = zip(self.options.items(), json.loads(answer), strict=True)
+        return self.proposal({path: options[place] for (path, options), place in places})
+
+    def completed(self, number: int, step: int, value: float) -> None:
+        self._say(tell=number, loss=-value if self.mode == "max" else value)
+
+    def _say(self, **message: float) -> None:
+        assert self.process.stdin is not None
+        print(json.dumps(message), file=self.process.stdin, flush=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
 
 
 class RandomWithRepeats(_Peer):
