@@ -3,8 +3,10 @@
 - **holes**: the share of holes that differ (``raynas.searchers.hole_distances``); all alike, or by learned weights.
 - **walks**: one minus the cosine of the counts of label walks of one to three operations in the network's outline
   (``raynas.searchers.outline``), as in walk kernels: Gaertner, Flach, Wrobel 2003, "On graph kernels".
-- **statistics**: Euclidean distance of figures of the outline, each standardised: how many operations, how many paths
-  from input to output and how long they are, how often each label and each of its arguments occurs.
+- **statistics**: squared Euclidean distance of figures of the outline, each standardised: how many operations, how many
+  paths from input to output and how long they are, how often each label and each of its arguments occurs. Squared,
+  since ``exp(-distance)`` is then the squared exponential kernel (Rasmussen & Williams 2006, section 4.2), whose
+  functions are smooth: a trend such as "more convolutions are better" goes on beyond what was observed.
 
 All is fixed by the space alone (vocabularies and scales come from a few hundred samples with a fixed seed), so a
 feature never depends on what a process has seen before.
@@ -110,7 +112,7 @@ class Features:
         found = dict(zip(("holes", "weighted holes"), by_holes, strict=False))
         if self.structured:
             found["walks"] = np.maximum(1.0 - a.walks @ b.walks.T, 0.0)
-            found["statistics"] = _euclidean(a.statistics, b.statistics) / (2 * math.sqrt(a.statistics.shape[1]))
+            found["statistics"] = _squared(a.statistics, b.statistics) / (4 * a.statistics.shape[1])
         return found
 
     def _row(self, architecture: Architecture) -> tuple[Row, Array, Array]:
@@ -240,6 +242,5 @@ def _texture(graph: LabelledGraph) -> tuple[Any, ...]:
     return (*graph.labels, *arguments, *(tuple(sorted(sources.items())) for sources in graph.sources))
 
 
-def _euclidean(a: Array, b: Array) -> Array:
-    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0.0))
+def _squared(a: Array, b: Array) -> Array:
+    return np.maximum((a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * a @ b.T, 0.0)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Kinds of distance that each kernel averages over: for spaces with and without structure, before there are weights...
 _PLAIN: dict[bool, tuple[tuple[str, ...], ...]] = {
-    True: (("holes",), ("holes", "walks", "statistics"), ("holes", "statistics"), ("walks",)),
+    True: (("holes",), ("holes", "walks", "statistics"), ("holes", "statistics"), ("statistics",)),
     False: (("holes",),),
 }
 #: ... and with weights.

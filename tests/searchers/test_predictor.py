@@ -75,6 +75,15 @@ def test_distances_make_kernels(kind):
     assert features.structured == (kind != "recipe")
 
 
+def test_a_smooth_kernel_carries_a_trend_beyond_what_was_observed():
+    places = np.linspace(0, 1, 8)
+    apart, beyond = np.abs(places[:, None] - places), np.abs(places - 1.3)[:, None]
+    scores = normal_scores(np.arange(1.0, 9.0), 8)
+    plain = posterior([("a",)], {"a": apart}, {"a": beyond}, scores)
+    smooth = posterior([("a",)], {"a": apart**2}, {"a": beyond**2}, scores)
+    assert plain.mean[0] < scores[-1] < smooth.mean[0]
+
+
 def test_numbers_differ_by_how_far_apart_they_are():
     space = recipe_space(lr=Float(1e-4, 1.0, log=True), width=Int(1, 100), depth=Int(1, 4))
     features = Features.of(space)
