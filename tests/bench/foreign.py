@@ -39,7 +39,8 @@ class SyneTune:
 
         space = {name: choice(options) for name, options in holes.items()}
         made = getattr(baselines, kind)(space, metric="loss", do_minimize=True, random_seed=seed)
-        self.search, self.trials = AskTellScheduler(base_scheduler=made), {}  # type: ignore[var-annotated]
+        self.search = AskTellScheduler(base_scheduler=made)
+        self.trials: dict[int, Any] = {}
 
     def ask(self, number: int) -> dict[str, Any]:
         self.trials[number] = self.search.ask()
@@ -83,8 +84,8 @@ class DeepHyper:
         problem = HpProblem()
         for name, options in holes.items():
             problem.add_hyperparameter(options, name)
-        folder = tempfile.mkdtemp()
-        self.search = CBO(problem, random_state=seed, log_dir=folder, checkpoint_history_to_csv=False)
+        self.folder = tempfile.TemporaryDirectory()
+        self.search = CBO(problem, random_state=seed, log_dir=self.folder.name, checkpoint_history_to_csv=False)
         self.asked: dict[int, dict[str, Any]] = {}
 
     def ask(self, number: int) -> dict[str, Any]:

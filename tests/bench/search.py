@@ -33,7 +33,7 @@ from tests.bench.proposals import made_up, show, tabled, timed
 from tests.bench.search_peers import Foreign, OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna
 
 OURS = ("random", "evolution", "local", "reinforce", "tpe", "predictor", "auto")
-SLOW = {"tpe"}
+SLOW = {"tpe", "Optuna TPE", *SEARCHES}
 #: The sizes with which evolution was measured from the start on.
 OPTIONS: dict[str, dict[str, Any]] = {"evolution": {"population": 30, "sample": 10}}
 PEERS: dict[str, Any] = {"random, repeats": RandomWithRepeats, "Optuna TPE": OptunaTPE}
@@ -76,8 +76,7 @@ class Bench:
         """One of our strategies or a peer on a table."""
         rows, space, usual = loaded(table)
         metric = metric or usual
-        slow = strategy in SLOW or strategy in {*PEERS} - {"random, repeats"}
-        count = seeds or (self.slow_seeds if slow else self.seeds)
+        count = seeds or (self.slow_seeds if strategy in SLOW else self.seeds)
         began = time.perf_counter()
         found = simulate(
             factory(strategy, metric, mode, more.get("trials")), rows, space=space, metric=metric, mode=mode,
@@ -363,10 +362,11 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, metavar="FOLDER", help="of other libraries, for peers")
     parser.add_argument("--peers", help="the names of some only (default: all)")
     asked = parser.parse_args()
-    for name, (library, _) in SEARCHES.items():
-        python = (asked.environments or Path()) / library / "bin" / "python"
-        if asked.environments and python.exists():
-            PEERS[name] = partial(Foreign, python=python, name=name)
+    if asked.environments is not None:
+        for name, (library, _) in SEARCHES.items():
+            python = asked.environments / library / "bin" / "python"
+            if python.exists():
+                PEERS[name] = partial(Foreign, python=python, name=name)
     if asked.peers is not None:
         for name in {*PEERS} - set(asked.peers.split(",")):
             del PEERS[name]

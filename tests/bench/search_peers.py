@@ -126,7 +126,7 @@ class Foreign(_Peer):
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
-        weakref.finalize(self, _end, self.process)
+        weakref.finalize(self, self.process.communicate)  # its input ends, and so does it
 
     def propose(self, history: History, number: int) -> Proposal:
         self.news(history)
@@ -144,11 +144,6 @@ class Foreign(_Peer):
     def _say(self, **message: float) -> None:
         assert self.process.stdin is not None
         print(json.dumps(message), file=self.process.stdin, flush=True)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
 
 
 class RandomWithRepeats(_Peer):
