@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import raynas
 from raynas.engine.kept import kept_trials
 from raynas.errors import SearchFolderError, TaskError
+from raynas.evaluators.execution import Execution
 from raynas.export import ExportError, export_model
 from raynas.export.runtime import prepare
 from raynas.tasks.digits import Digits
@@ -60,8 +61,10 @@ def test_the_folder(model: Path, search: raynas.SearchResult) -> None:
 def test_the_network_is_the_one_that_was_measured(search: raynas.SearchResult) -> None:
     task, best = Digits(), search.best
     assert best is not None
-    with torch.no_grad():
-        outputs = search.build()(task.prepare(task.data.valid_inputs))
+    way = Execution.of(search.history.sessions[0].started["decisions"])  # in other arithmetic an image may tip over
+    network = way.place(search.build(), "cpu")
+    with torch.no_grad(), way.autocast("cpu"):
+        outputs = network(way.arrange(task.prepare(task.data.valid_inputs))).float()
     accuracy = task.metrics(outputs, task.data.valid_targets)["accuracy"]
     assert accuracy == pytest.approx(best.score[1]["val_accuracy"], abs=1e-6)  # type: ignore[index]
 
