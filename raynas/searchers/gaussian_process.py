@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 #: Noise variances, as shares of the signal's.
 NOISES = (0.01, 0.1, 1.0)
 #: The power of the marginal likelihood in a member's weight. At 1 one member soon has it all, though none is true.
-_TRUST = 0.75
+_TRUST = 0.5
 #: Members of less weight are left out.
 _LEAST_WEIGHT = 0.03
 #: From so many observations on, members that half of them speak against by so much (in nats) are not fitted to all.
