@@ -5,8 +5,8 @@
 Parts: nasbench201, macro, spike, crowd (16 workers), protocol (the paper's 20,000 s), curves and nlp (early stopping),
 noise, winner (who is picked under noise), scaling (1 to 1,024 workers), charged (proposals take their time),
 proposals (what one costs late in a search), speed (the simulator's own). Prints Markdown for docs/benchmarks.md. The
-tables lie in ``$RAYNAS_DATA``. Strategies that are not installed are left out. Slow strategies and peers run with fewer
-seeds. Seeds count from ``--first``. Peers of other libraries (see ``foreign``) run where ``--environments`` has them.
+tables lie in ``$RAYNAS_DATA``. Slow strategies and peers run with fewer seeds. Seeds count from ``--first``. Peers of
+other libraries (see ``foreign``) run where ``--environments`` has them; some take seconds a proposal: ``--trials 100``.
 """
 
 from __future__ import annotations
@@ -57,11 +57,17 @@ class Bench:
     """The settings of one call."""
 
     def __init__(
-        self, seeds: int, slow_seeds: int, strategies: Iterable[str], processes: int | None, first: int = 0
+        self,
+        seeds: int,
+        slow_seeds: int,
+        strategies: Iterable[str],
+        processes: int | None,
+        first: int = 0,
+        trials: int = 200,
     ) -> None:
-        installed = set(registry.names("raynas.strategies"))
-        self.seeds, self.slow_seeds, self.processes, self.first = seeds, slow_seeds, processes, first
-        self.strategies = [name for name in strategies if name in installed]
+        self.seeds, self.slow_seeds, self.processes = seeds, slow_seeds, processes
+        self.first, self.trials = first, trials
+        self.strategies = list(strategies)
 
     def run(
         self,
@@ -119,12 +125,13 @@ def until(counts: np.ndarray) -> str:
 
 
 def sequential(bench: Bench, table: str, title: str, workers: int = 1) -> None:
-    columns = ("strategy", "runs", "after 50", "100", "200", "at the best after 50", "100", "200")
-    head(title, *columns, "evaluations to it, median / 95 %", "ms a proposal")
+    counts = [count for count in (50, 100, 200) if count <= bench.trials]
+    columns = [f"after {count}" for count in counts] + [f"at the best after {count}" for count in counts]
+    head(title, "strategy", "runs", *columns, "evaluations to it, median / 95 %", "ms a proposal")
     for strategy in [*bench.strategies, *(PEERS if workers == 1 else ())]:
-        found = bench.run(table, strategy, trials=200, workers=workers)
-        means = [f"{found.after(count).mean():.3f}" for count in (50, 100, 200)]
-        shares = [share(found, count) for count in (50, 100, 200)]
+        found = bench.run(table, strategy, trials=bench.trials, workers=workers)
+        means = [f"{found.after(count).mean():.3f}" for count in counts]
+        shares = [share(found, count) for count in counts]
         target = until(found.evaluations_to(found.optimum[found.objective.metric] - 1e-9))
         proposal = f"{1000 * found.propose_seconds / found.proposals:.2f}"
         row(strategy, len(found.seeds), *means, *shares, target, proposal)
@@ -359,20 +366,27 @@ def main() -> None:
     parser.add_argument("--strategies", default=",".join(OURS))
     parser.add_argument("--processes", type=int, default=None)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--trials", type=int, default=200, help="of a run on a table, in the first four parts")
     parser.add_argument("--environments", type=Path, metavar="FOLDER", help="of other libraries, for peers")
     parser.add_argument("--peers", help="the names of some only (default: all)")
     asked = parser.parse_args()
+    strategies = [name for name in asked.strategies.split(",") if name]
+    if unknown := {*strategies} - {*registry.names("raynas.strategies")}:
+        parser.error(f"no strategy is called {', '.join(sorted(unknown))}")
     if asked.environments is not None:
         for name, (library, _) in SEARCHES.items():
             python = asked.environments / library / "bin" / "python"
             if python.exists():
                 PEERS[name] = partial(Foreign, python=python, name=name)
     if asked.peers is not None:
-        for name in {*PEERS} - set(asked.peers.split(",")):
+        peers = {name for name in asked.peers.split(",") if name}
+        if unknown := peers - {*PEERS}:
+            parser.error(f"there is no peer {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+        for name in {*PEERS} - peers:
             del PEERS[name]
     if not os.environ.get("RAYNAS_DATA"):
         sys.exit("RAYNAS_DATA is not set: say where the tables lie")
-    bench = Bench(asked.seeds, asked.slow_seeds, asked.strategies.split(","), asked.processes, asked.first)
+    bench = Bench(asked.seeds, asked.slow_seeds, strategies, asked.processes, asked.first, asked.trials)
     for part in asked.parts or PARTS:
         PARTS[part](bench)
 

@@ -23,6 +23,7 @@ from raynas.registry import find
 from raynas.space import Space
 from raynas.tasks.digits import Digits
 from tests.engine.journals import check_journal, outcome
+from tests.engine.processes import kill_everything
 
 pytestmark = pytest.mark.slow
 
@@ -105,22 +106,6 @@ def all_unharmed(folder: SearchFolder) -> bool:
 def finished(folder: SearchFolder) -> dict[int, tuple[str, int]]:
     history = History.from_events(read(folder.journal))
     return {number: (history.trials[number].state, history.trials[number].steps) for number in history.ended}
-
-
-def kill_everything(process: subprocess.Popen[str]) -> None:
-    """The driver and all that it started, Ray's own processes among them, at one go."""
-    family = [process.pid]
-    for pid in family:
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                family += [int(child) for child in task.read_text().split()]
-            except OSError:
-                continue
-    for pid in family:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Searches as processes of their own, watched by their journals: shared by the tests that interrupt and kill them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from raynas.engine.folder import SearchFolder
+
+PATIENCE = 300.0
+
+
+def command(home: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "raynas", *words],
+        env={**os.environ, "RAYNAS_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def measured(folder: SearchFolder) -> int:
+    try:
+        return folder.journal.read_bytes().count(b'"event":"measured"')
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for_measurements(process: subprocess.Popen[str], folder: SearchFolder, more: int) -> bool:
+    """Whether so many were added before the search ended by itself."""
+    wanted, until = measured(folder) + more, time.monotonic() + PATIENCE
+    while measured(folder) < wanted:
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return True
+
+
+def kill_everything(process: subprocess.Popen[str]) -> None:
+    """The driver and all that it started, Ray's own processes among them, at one go."""
+    family = [process.pid]
+    for pid in family:
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                family += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    for pid in family:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue

@@ -1,0 +1,51 @@
+"""Real searches by ``auto``, on digits and on CIFAR-10: killed without warning, resumed, every proposal recomputed."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from raynas.engine.folder import SearchFolder
+from raynas.engine.parts import resumed_parts
+from raynas.engine.result import SearchResult
+from raynas.journal import History
+from tests.engine.journals import check_journal
+from tests.engine.processes import PATIENCE, command, kill_everything, wait_for_measurements
+
+pytestmark = pytest.mark.slow
+
+TRIALS = 10
+
+
+def words_for(data: str) -> tuple[str, ...]:
+    """What is searched there, in trials of a few seconds."""
+    if data == "digits":
+        return ("--epochs", "3")
+    folder = os.environ.get("RAYNAS_DATA")
+    if not folder or not (file := Path(folder) / data / "train.parquet").exists():
+        pytest.skip(f"needs {data}/train.parquet in $RAYNAS_DATA")
+    return ("--data", str(file), "--epochs", "3", "--trial-time", "3s")
+
+
+@pytest.mark.parametrize("data", ["digits", "cifar10"])
+def test_auto_goes_on_with_the_same_proposals(tmp_path: Path, data: str) -> None:
+    rng, folder = random.Random(data), SearchFolder(tmp_path, "s")
+    begin = ("search", "resnet", *words_for(data), "--trials", str(TRIALS), "--name", "s", "--seed", "7", "--no-mlflow")
+    process = command(tmp_path, *begin)
+    kills = 0
+    while kills < 2 and wait_for_measurements(process, folder, rng.randint(5, 9)):
+        kill_everything(process)
+        process.communicate(timeout=PATIENCE)
+        kills += 1
+        process = command(tmp_path, "resume", "s")
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert kills == 2, "the search was over before it was killed"
+    events = check_journal(folder.journal, resumed_parts(SearchResult(folder)).space, trials=TRIALS)
+    history = History.from_events(events)
+    assert len(history.sessions) == 1 + kills
+    assert history.counts["failed"] == 0
+    assert any(trial.origin.get("kind") == "predictor" for trial in history.trials.values())
