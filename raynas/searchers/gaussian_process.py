@@ -76,7 +76,7 @@ def posterior(
     near = {kind: np.exp(-matrix) for kind, matrix in among.items()}
     members = []
     for parts in kinds:
-        kernel = np.mean([near[kind] for kind in parts], axis=0)
+        kernel = _mean([near[kind] for kind in parts])
         prior = sum((log_priors or {}).get(kind, 0.0) for kind in parts)
         members += [_Member(parts, kernel, noise, prior, targets) for noise in noises]
     if n >= _MANY:
@@ -95,7 +95,7 @@ def posterior(
     far = {kind: np.exp(-across[kind]) for kind in sorted(used)}
     for member, keep in zip(members, kept, strict=True):
         if keep:
-            reach = np.mean([far[kind] for kind in member.parts], axis=0)
+            reach = _mean([far[kind] for kind in member.parts])
             seen = solve_triangular(member.lower, reach, lower=True, check_finite=False)
             names.append(f"{'+'.join(member.parts)}, noise {member.noise:g}")
             means.append(member.half @ seen)
@@ -136,6 +136,16 @@ class _Member:
         self.variance = (float(self.half @ self.half) + 1.0) / (count + 1)
         volume = float(np.log(np.diag(lower)).sum())
         self.evidence = self.prior - (count + 1) / 2 * math.log(self.variance) - volume
+
+
+def _mean(matrices: Sequence[Array]) -> Array:
+    """Without the copy that ``np.mean`` of a list makes."""
+    if len(matrices) == 1:
+        return matrices[0]
+    total = matrices[0] + matrices[1]
+    for matrix in matrices[2:]:
+        total += matrix
+    return total / len(matrices)
 
 
 def normal_scores(ranks: Array, count: int) -> Array:

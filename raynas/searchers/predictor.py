@@ -72,7 +72,7 @@ class PredictorSearcher(ArchitectureSearcher):
         {'kind': 'predictor', 'candidate': 'neighbour', 'parents': [17], 'expected': 1.31, 'doubt': 0.42}
     """
 
-    BEST, RANDOM, MUTANTS, NEIGHBOURS, POOLED = 5, 100, 50, 250, 8
+    BEST, RANDOM, MUTANTS, NEIGHBOURS, POOLED = 5, 100, 50, 150, 8
     #: Random architectures from which the start's farthest is taken, and the trials from which it is to be far.
     SPREAD, LATEST = 20, 300
 
