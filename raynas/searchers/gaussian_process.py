@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from statistics import NormalDist
 
 import numpy as np
@@ -140,12 +141,7 @@ class _Member:
 
 def _mean(matrices: Sequence[Array]) -> Array:
     """Without the copy that ``np.mean`` of a list makes."""
-    if len(matrices) == 1:
-        return matrices[0]
-    total = matrices[0] + matrices[1]
-    for matrix in matrices[2:]:
-        total += matrix
-    return total / len(matrices)
+    return reduce(np.add, matrices) / len(matrices)
 
 
 def normal_scores(ranks: Array, count: int) -> Array:

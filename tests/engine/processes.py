@@ -12,6 +12,7 @@ from pathlib import Path
 from raynas.engine.folder import SearchFolder
 
 PATIENCE = 300.0
+MEASURED, LINE = b'"event":"measured"', b"\n"
 
 
 def command(home: Path, *words: str) -> subprocess.Popen[str]:
@@ -25,21 +26,24 @@ def command(home: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def measured(folder: SearchFolder) -> int:
+def written(folder: SearchFolder, what: bytes = MEASURED) -> int:
+    """How often that stands in the journal."""
     try:
-        return folder.journal.read_bytes().count(b'"event":"measured"')
+        return folder.journal.read_bytes().count(what)
     except FileNotFoundError:
         return 0
 
 
-def wait_for_measurements(process: subprocess.Popen[str], folder: SearchFolder, more: int) -> bool:
-    """Whether so many were added before the search ended by itself."""
-    wanted, until = measured(folder) + more, time.monotonic() + PATIENCE
-    while measured(folder) < wanted:
+def wait_for_more(
+    process: subprocess.Popen[str], folder: SearchFolder, more: int, what: bytes = MEASURED, patience: float = PATIENCE
+) -> bool:
+    """Whether so many were added to the journal before the search ended by itself."""
+    wanted, until = written(folder, what) + more, time.monotonic() + patience
+    while written(folder, what) < wanted:
         if process.poll() is not None:
             return False
-        assert time.monotonic() < until
-        time.sleep(0.02)
+        assert time.monotonic() < until, "the search does not go on"
+        time.sleep(0.002)
     return True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -13,30 +12,28 @@ from raynas.engine.parts import resumed_parts
 from raynas.engine.result import SearchResult
 from raynas.journal import History
 from tests.engine.journals import check_journal
-from tests.engine.processes import PATIENCE, command, kill_everything, wait_for_measurements
+from tests.engine.processes import PATIENCE, command, kill_everything, wait_for_more
+from tests.simulate.tables import data
 
 pytestmark = pytest.mark.slow
 
 TRIALS = 10
 
 
-def words_for(data: str) -> tuple[str, ...]:
+def words_for(images: str) -> tuple[str, ...]:
     """What is searched there, in trials of a few seconds."""
-    if data == "digits":
+    if images == "digits":
         return ("--epochs", "3")
-    folder = os.environ.get("RAYNAS_DATA")
-    if not folder or not (file := Path(folder) / data / "train.parquet").exists():
-        pytest.skip(f"needs {data}/train.parquet in $RAYNAS_DATA")
-    return ("--data", str(file), "--epochs", "3", "--trial-time", "3s")
+    return ("--data", str(data(f"{images}/train.parquet")), "--epochs", "3", "--trial-time", "3s")
 
 
-@pytest.mark.parametrize("data", ["digits", "cifar10"])
-def test_auto_goes_on_with_the_same_proposals(tmp_path: Path, data: str) -> None:
-    rng, folder = random.Random(data), SearchFolder(tmp_path, "s")
-    begin = ("search", "resnet", *words_for(data), "--trials", str(TRIALS), "--name", "s", "--seed", "7", "--no-mlflow")
-    process = command(tmp_path, *begin)
+@pytest.mark.parametrize("images", ["digits", "cifar10"])
+def test_auto_goes_on_with_the_same_proposals(tmp_path: Path, images: str) -> None:
+    rng, folder = random.Random(images), SearchFolder(tmp_path, "s")
+    begin = ("search", "resnet", "--trials", str(TRIALS), "--name", "s", "--seed", "7", "--no-mlflow")
+    process = command(tmp_path, *begin, *words_for(images))
     kills = 0
-    while kills < 2 and wait_for_measurements(process, folder, rng.randint(5, 9)):
+    while kills < 2 and wait_for_more(process, folder, rng.randint(5, 9)):
         kill_everything(process)
         process.communicate(timeout=PATIENCE)
         kills += 1

@@ -19,7 +19,7 @@ from raynas.journal import History, read
 from raynas.registry import find
 from raynas.tasks.digits import Digits
 from tests.engine.journals import check_journal
-from tests.engine.processes import PATIENCE, command, measured, wait_for_measurements
+from tests.engine.processes import PATIENCE, command, wait_for_more, written
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_each_way_of_interrupting_loses_nothing(tmp_path: Path) -> None:
     begin = ("search", "resnet", "--strategy", "tpe", "--trials", "10", "--name", "s", "--seed", "5", "--no-mlflow")
     process = command(tmp_path, *begin, "--epochs", "3")
     for how in ("SIGINT", "SIGTERM", "SIGHUP", "stop", "twice"):
-        if not wait_for_measurements(process, folder, 2):
+        if not wait_for_more(process, folder, 2):
             break
         output = interrupt(how, process, tmp_path)
         assert "Traceback" not in output
@@ -78,7 +78,7 @@ def test_ctrl_c_typed_in_a_terminal_reaches_the_workers_too_and_they_checkpoint_
             printed += os.read(terminal, 4_096) if select.select([terminal], [], [], 0.1)[0] else b""
         except OSError:  # the other side was closed: the search has ended
             break
-        if not typed and measured(folder) >= 2:
+        if not typed and written(folder) >= 2:
             os.write(terminal, b"\x03")
             typed = True
     _, status = os.waitpid(child, 0)
@@ -155,7 +155,7 @@ def test_a_full_disk_stops_the_search_and_nothing_is_torn(small_disk: Path) -> N
     ballast = small_disk / "ballast"
     words = ("search", "resnet", "--trials", "6", "--epochs", "3", "--name", "s", "--seed", "3", "--no-mlflow")
     process = command(small_disk, *words)
-    assert wait_for_measurements(process, folder, 2)
+    assert wait_for_more(process, folder, 2)
     fill(ballast)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0, output
@@ -173,7 +173,7 @@ def test_a_full_disk_stops_the_search_and_nothing_is_torn(small_disk: Path) -> N
 def test_a_second_process_on_the_same_search_is_refused(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path, "s")
     process = command(tmp_path, "search", "mlp", "--trials", "500", "--name", "s", "--no-mlflow")
-    assert wait_for_measurements(process, folder, 1)
+    assert wait_for_more(process, folder, 1)
     for words in (("resume", "s"), ("search", "mlp", "--name", "s")):
         second = command(tmp_path, *words)
         output, _ = second.communicate(timeout=PATIENCE)

@@ -23,7 +23,7 @@ from raynas.registry import find
 from raynas.space import Space
 from raynas.tasks.digits import Digits
 from tests.engine.journals import check_journal, outcome
-from tests.engine.processes import kill_everything
+from tests.engine.processes import LINE, kill_everything, wait_for_more
 
 pytestmark = pytest.mark.slow
 
@@ -54,24 +54,6 @@ def victim(home: Path, name: str, *options: str) -> Iterator[subprocess.Popen[st
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-
-
-def lines(folder: SearchFolder) -> int:
-    try:
-        return folder.journal.read_bytes().count(b"\n")
-    except FileNotFoundError:
-        return 0
-
-
-def wait_for_lines(process: subprocess.Popen[str], folder: SearchFolder, count: int) -> bool:
-    """Whether the journal got that long before the search ended by itself."""
-    until = time.monotonic() + PATIENCE
-    while lines(folder) < count:
-        if process.poll() is not None:
-            return False
-        assert time.monotonic() < until, "the search does not go on"
-        time.sleep(0.002)
-    return True
 
 
 def finish(home: Path, name: str, *options: str) -> None:
@@ -125,7 +107,7 @@ def test_a_driver_killed_at_random_moments(
     folder = SearchFolder(tmp_path, "s")
     for kill in range(5):
         with victim(tmp_path, "s", *options) as process:
-            if not wait_for_lines(process, folder, lines(folder) + rng.randint(3, 30)):
+            if not wait_for_more(process, folder, rng.randint(3, 30), LINE, PATIENCE):
                 break
             if kill % 2:
                 kill_everything(process)
@@ -140,7 +122,7 @@ def test_a_driver_killed_at_random_moments(
             os.truncate(folder.journal, folder.journal.stat().st_size - 3)
             before = finished(folder)
         with victim(tmp_path, "s", *options) as process:
-            wait_for_lines(process, folder, lines(folder) + 2)
+            wait_for_more(process, folder, 2, LINE, PATIENCE)
             kill_everything(process)
             process.wait()
         after = finished(folder)
@@ -160,17 +142,13 @@ def test_a_driver_killed_while_finalists_are_trained_again(tmp_path: Path, space
     options = ("--workers", str(workers), "--trials", "6", "--finalists", "3", "--noise", "0.05")
     folder = SearchFolder(tmp_path, "s")
     with victim(tmp_path, "s", *options) as process:
-        until = time.monotonic() + PATIENCE
-        while b'"repeat_of"' not in (folder.journal.read_bytes() if folder.journal.exists() else b""):
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.002)
+        assert wait_for_more(process, folder, 1, b'"repeat_of"', PATIENCE)
         kill_everything(process)
         process.wait()
     for _ in range(3):
         before = finished(folder)
         with victim(tmp_path, "s", *options) as process:
-            wait_for_lines(process, folder, lines(folder) + rng.randint(3, 25))
+            wait_for_more(process, folder, rng.randint(3, 25), LINE, PATIENCE)
             kill_everything(process)
             process.wait()
         after = finished(folder)
@@ -196,7 +174,7 @@ def test_workers_killed_at_random_moments_and_between_checkpoint_and_report(
     folder = SearchFolder(tmp_path, "s")
     kills = 0
     with victim(tmp_path, "s", *options) as process:
-        while kills < 5 and wait_for_lines(process, folder, lines(folder) + rng.randint(5, 25)):
+        while kills < 5 and wait_for_more(process, folder, rng.randint(5, 25), LINE, PATIENCE):
             if not all_unharmed(folder):
                 continue
             if kills % 2:
