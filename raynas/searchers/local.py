@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raynas.journal.history import LOWEST, History
+from raynas.searchers.ranking import FAILED, Ranking, Score
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
 
@@ -87,8 +88,8 @@ class _Climbs:
 
     Attributes:
         started: the number of the latest climb; -1 before the first.
-        standing: climb to the number of its best judged trial (ended, or paused at a rung); climbs without one are not
-            there.
+        standing: climb to the number of its best judged trial (ended, or paused at a rung; under Hyperband by
+            ``Ranking.scores``); climbs without one are not there.
     """
 
     def __init__(self) -> None:
@@ -104,6 +105,7 @@ class _Climbs:
         self.started = -1
         self.standing: dict[int, int] = {}
         self._keys: dict[int, tuple[int, float]] = {}  # climb to that trial's key
+        self._ranking = Ranking()
 
     def follow(self, history: History) -> bool:
         """Takes what is new; says whether this is another history than before."""
@@ -118,7 +120,17 @@ class _Climbs:
             if key > self._keys.get(climb, LOWEST):
                 self.standing[climb], self._keys[climb] = number, key
         self._judged = len(history.judged)
+        self._ranking.follow(history)
+        if len(self._ranking.brackets) > 1:
+            self._stand_by_scores(history)
         return other
+
+    def _stand_by_scores(self, history: History) -> None:
+        best: dict[int, tuple[Score, int]] = {}
+        for number in {number for number, key in history.judged if key > LOWEST}:
+            climb = _climb(history.trials[number].origin)
+            best[climb] = max(best.get(climb, (FAILED, 0)), (self._ranking.scores[number], -number))
+        self.standing = {climb: -minus for climb, (score, minus) in best.items() if score > FAILED}
 
 
 def _climb(origin: Mapping[str, Any]) -> int:
