@@ -146,7 +146,8 @@ def resume(
 
     Args:
         trials, seconds: new totals over all sessions.
-        finalists, repeats: train so many of the leading networks again, so often (in all).
+        finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
+            further repeat is begun.
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -163,6 +164,8 @@ def resume(
         asked |= {"workers": workers, "address": address}
         given = {key for key, value in asked.items() if value is not None}
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
+        if finalists == 0 and repeats is None:
+            changes["repeats"] = None
         spec = {**completed(result.spec), **changes}
         settle_finalists(spec)
         changes |= {"repeats": spec["repeats"]} if finalists else {}
@@ -171,7 +174,8 @@ def resume(
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
-        preflight(parts, spec)
+        if not folder.stop.exists():  # asked to stop meanwhile
+            preflight(parts, spec)
         return run(folder, spec, parts, progress, history=result.history, changes=changes)
 
 

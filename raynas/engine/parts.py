@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import random
+import re
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from raynas.tasks.objective import Objective
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
+#: A made-up name is so long at most, before its number.
+_NAME_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ def settle_finalists(spec: dict[str, Any]) -> None:
 
 def _free_name(space: str, home: Path) -> str:
     stem = space.rpartition(":")[2].strip("<>") or "search"
-    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).lstrip("._-") or "search"
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # é is e, and an accent of its own
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_NAME_LENGTH].rstrip("._-") or "search"
     number = 1
     while (home / f"{stem}-{number}").exists():
         number += 1

@@ -12,7 +12,7 @@ import pytest
 from torch import nn
 
 import raynas
-from raynas.engine import api
+from raynas.engine import api, own_entries
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
 from raynas.evaluators.evaluator import TrialContext
@@ -183,6 +183,41 @@ def test_names_and_folders(tmp_path: Path) -> None:
     with FolderLock(SearchFolder(tmp_path, "s")), pytest.raises(SearchFolderError, match="is being run by process"):
         raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=20)
     assert [found.name for found in raynas.listing(tmp_path)] == ["s", "tt"]
+    assert own_entries.foreign(tmp_path / "s") == []
+
+
+def test_what_cannot_begin_takes_nothing_with_it(tmp_path: Path) -> None:
+    """No room for the workers: that is known once Ray is there, after the folder was made."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "precious.txt").write_text("mine")
+    with pytest.raises(SearchFolderError, match="is no search, so it is left alone"):
+        quick(tmp_path, name="data", workers=64)
+    assert (tmp_path / "data" / "precious.txt").read_text() == "mine"
+    with pytest.raises(UserError, match="lower --workers"):
+        quick(tmp_path, workers=64)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_stop_while_a_resume_is_set_up_ends_it_before_its_first_trial(tmp_path: Path) -> None:
+    folder = quick(tmp_path, trials=2).folder
+
+    def asked_to_stop(task: Any) -> Space:
+        (folder / "stop").write_text("asked by another process\n")
+        return small()
+
+    stopped = raynas.resume("s", home=tmp_path, space=asked_to_stop, evaluator=Synthetic(), trials=6)
+    assert (stopped.status, stopped.reason, len(stopped.history.trials)) == ("interrupted", "interrupted", 2)
+    assert not (folder / "stop").exists()
+    (folder / "stop").touch()  # left by a stop that came too late
+    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+    assert (more.reason, len(more.history.ended)) == ("trials", 6)
+
+
+def test_a_resume_without_finalists(tmp_path: Path) -> None:
+    quick(tmp_path, trials=3, finalists=1, repeats=1)
+    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=5, finalists=0)
+    assert (len(more.history.trials), len(more.history.repeats)) == (6, 1)
+    assert (more.spec["finalists"], more.spec["repeats"]) == (0, None)
 
 
 @pytest.mark.parametrize(
