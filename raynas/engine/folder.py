@@ -26,6 +26,7 @@ from types import TracebackType
 from raynas.engine import own_entries
 from raynas.errors import SearchFolderError
 from raynas.locks import is_held
+from raynas.paths import absolute
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -36,7 +37,7 @@ _RESERVED = re.compile(r"mlartifacts|mlruns|mlflow\.db([.-].*)?", re.IGNORECASE)
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
     """The folder of all searches: ``home``, else ``$RAYNAS_HOME``, else ``./raynas-runs``; absolute."""
-    return Path(home or os.environ.get("RAYNAS_HOME") or "raynas-runs").expanduser().absolute()
+    return absolute(home or os.environ.get("RAYNAS_HOME") or "raynas-runs")
 
 
 def check_name(name: str) -> str:

@@ -10,7 +10,6 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 from raynas import __version__
@@ -18,10 +17,17 @@ from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
-from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, step_seconds, task_arguments
+from raynas.engine.parts import (
+    Parts,
+    input_shape,
+    keep_sources,
+    make_rule,
+    make_searcher,
+    step_seconds,
+    task_arguments,
+)
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
-from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
 from raynas.errors import SearchFolderError, SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
@@ -50,11 +56,7 @@ def begin(
     history = History()
     try:
         folder.remove_remains()
-        kept = replace(
-            parts,
-            space_source=keep_copy(parts.space_source, folder.source),
-            task_source=keep_copy(parts.task_source, folder.source),
-        )
+        kept = keep_sources(parts, folder)
         write_spec(folder.spec, spec)
         event = _write_beginning(folder, spec, parts, earlier)
         history.apply(event)

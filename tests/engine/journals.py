@@ -142,7 +142,13 @@ def a_search(home: Path, name: str, trials: int = 1, state: str = "completed") -
             architecture = space.default().to_json()
             strategy = "random" if number else "default"
             journal.write(
-                "trial_proposed", trial=number, architecture=architecture, **ids, strategy=strategy, origin={}, session=0
+                "trial_proposed",
+                trial=number,
+                architecture=architecture,
+                **ids,
+                strategy=strategy,
+                origin={},
+                session=0,
             )
             journal.write("trial_started", trial=number, attempt=0, session=0)
             if state == "failed":
@@ -153,8 +159,6 @@ def a_search(home: Path, name: str, trials: int = 1, state: str = "completed") -
                 continue
             measured = {"step": 1, "metrics": {"val_accuracy": 0.5}, "seconds": 1.0, "rung": 1}
             journal.write("measured", trial=number, attempt=0, **measured, decision="stop", stop_reason="budget")
-            journal.write(
-                "trial_ended", trial=number, state=state, reason="budget", error=None, steps=1, seconds=1.0
-            )
+            journal.write("trial_ended", trial=number, state=state, reason="budget", error=None, steps=1, seconds=1.0)
         journal.write("session_ended", session=0, reason="trials", message="")
     return folder
