@@ -17,6 +17,8 @@ FLOORS = {
     "bars": 0,
     "errors": 0,
     "durations": 0,
+    "modules": 0,
+    "paths": 0,
     "registry": 0,
     "locks": 0,
     "space": 1,
@@ -43,7 +45,11 @@ SIDEWAYS = {
     ("space", "blocks"),
     ("search_spaces", "tasks"),
     ("durations", "errors"),
+    ("paths", "errors"),
     ("registry", "errors"),
+    ("registry", "paths"),
+    ("registry", "modules"),
+    ("modules", "errors"),
     ("export", "engine"),
 }
 

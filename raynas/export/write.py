@@ -23,6 +23,7 @@ from raynas.engine.result import SearchResult
 from raynas.errors import TaskError
 from raynas.export.errors import ExportError
 from raynas.export.program import Program, write_program
+from raynas.paths import absolute
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,7 +84,7 @@ def export_model(
             cannot be copied. Nothing is written then.
     """
     result = load_search(search, home) if isinstance(search, str) else search
-    folder = Path(output).expanduser().absolute()
+    folder = absolute(output)
     _check_free(folder, force)
     record = chosen_trial(result, trial)
     weights = kept_weights(result, record)

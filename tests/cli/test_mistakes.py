@@ -68,7 +68,7 @@ MISTAKES = {
     "describe resnet --seed -1": ("--seed -1", "0 or more"),
     "describe resnet --task images": ("'images'", "data"),
     "describe nothing --trial 1": ("'nothing'", "raynas list"),
-    "search resnet --finalists 0": ("--finalists 0", "1 or more"),
+    "search resnet --finalists -1": ("--finalists -1", "0 or more"),
     "search resnet --finalists few": ("--finalists 'few'", "whole number"),
     "search resnet --repeats 0 --finalists 2": ("--repeats 0", "1 or more"),
     "search resnet --repeats 2": ("repeats 2", "--finalists"),
@@ -78,7 +78,7 @@ MISTAKES = {
     "search resnet --warm-start torn.parquet": ("warm start", "torn.parquet", "no Parquet file"),
     "search resnet --warm-start ../up": ("warm start", "up", "no such file"),
     "search resnet --warm-start=": ("warm_start",),
-    "resume nothing --finalists 0": ("--finalists 0", "1 or more"),
+    "resume nothing --finalists -1": ("--finalists -1", "0 or more"),
     "resume nothing --repeats x": ("--repeats 'x'", "whole number"),
     "search resnet --trial-timeout x": ("--trial-timeout 'x'", "90s"),
     "search resnet --trial-timeout 0": ("--trial-timeout '0'", "more than zero"),
@@ -98,6 +98,8 @@ MISTAKES = {
     "search resnet --quiet --json": ("--quiet", "--json"),
     "search resnet --name=": ("--name ''", "leave it out"),
     "search resnet --data nowhere": ("nowhere", "CLASS/NAME.jpg"),
+    "search resnet --data ~nobody-here/x": ("'~nobody-here/x'", "write it out"),
+    "search ~nobody-here/x.py:space": ("'~nobody-here/x.py'", "write it out"),
     "search resnet --data empty": ("no images", "CLASS/NAME.jpg"),
     "search resnet --data torn.parquet": ("torn.parquet", "Parquet"),
     "search resnet --data empty --task digits": ("'digits'", "'data'"),
@@ -336,6 +338,22 @@ def test_a_damaged_search_does_not_hide_the_others(searches: Path, capfd: pytest
     assert [entry["name"] for entry in json.loads(output.out)] == ["first"]
     assert output.err.startswith("search 'torn' is left out: journal ")
     assert len(output.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("typed", ["search mlp --name first", "search mlp --data empty", "search mlp --data ~/data"])
+def test_a_user_without_a_home_folder(
+    typed: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may run under any number, with no HOME and no entry in /etc/passwd."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "RAYNAS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert call(typed.split()) == 2
+    assert "set HOME" in line_of(capfd.readouterr().err)
 
 
 def test_a_home_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

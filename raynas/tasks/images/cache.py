@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from raynas.errors import TaskError
+from raynas.paths import absolute, home_folder
 
 VERSION = 1
 _KEY = b"raynas"
@@ -33,8 +34,8 @@ _KEY = b"raynas"
 def cache_folder() -> Path:
     """Where decoded data is kept on this machine."""
     if given := os.environ.get("RAYNAS_CACHE"):
-        return Path(given).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raynas"
+        return absolute(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "raynas"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import TaskError
+from raynas.paths import absolute
 from raynas.tasks.images.arrays import Arrays
 from raynas.tasks.images.build import Wanted, build
 from raynas.tasks.images.cache import Cached, building, cache_folder, cache_path, open_cache
@@ -78,7 +79,7 @@ class ImageClassification(Task):
         _need("max_unreadable", max_unreadable, 0 <= max_unreadable < 1, "in [0, 1)")
         self._wanted = Wanted(_size(size), fit, channels, max_unreadable)
         self._columns = (image_column, label_column)
-        self._path: Path | None = Path(data).expanduser().absolute() if data else None
+        self._path: Path | None = absolute(data) if data else None
         self._set_up(None, validation, augment, content)
 
     @classmethod
