@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from raynas import __version__
+from raynas.counts import digits
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
@@ -62,7 +63,7 @@ def begin(
                 "reference": spec["space"],
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
-                "size": str(parts.space.size()),
+                "size": digits(parts.space.size()),
             },
             task=_task_facts(spec, parts),
             objective={"metric": spec["metric"], "mode": spec["mode"]},

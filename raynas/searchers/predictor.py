@@ -23,6 +23,7 @@ from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, p
 from raynas.searchers.ranking import Ranking, scores_of
 from raynas.searchers.relevance import log_prior, relevance
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Draw, Proposal
+from raynas.searchers.threads import one_blas_thread
 from raynas.space import Architecture, Space
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class PredictorSearcher(ArchitectureSearcher):
     def update(self, history: History) -> None:
         self._ranking.follow(history)
 
+    @one_blas_thread()
     def propose(self, history: History, number: int) -> Proposal | None:
         rng = self.rng(number)
         self._ranking.follow(history)
@@ -137,6 +139,7 @@ class PredictorSearcher(ArchitectureSearcher):
                 return self.proposal(architecture, {"kind": "predictor", **origin, **found})
         return self.fresh(history, rng, self.random_draw)
 
+    @one_blas_thread()
     def recommend(self, history: History, among: Collection[int] | None = None) -> int | None:
         """The trial whose architecture has the best posterior mean: under noise, the best observed is a lucky one.
 
