@@ -65,13 +65,13 @@ class LocalSearcher(ArchitectureSearcher):
             place = history.trials[standing[climb]]
             if place.trial_id in self._surrounded:
                 continue
-            near = self._untried(self.space.neighbours(place.architecture), history, rng)
+            near = self._new_one(self.space.neighbours(place.architecture), history, rng)
             if near is not None:
                 return self.proposal(near, {"kind": "neighbour", "parents": [place.number], "climb": climb})
             self._surrounded.add(place.trial_id)
         return self._start(history, rng, started + 1)
 
-    def _untried(self, around: Sequence[Architecture], history: History, rng: random.Random) -> Architecture | None:
+    def _new_one(self, around: Sequence[Architecture], history: History, rng: random.Random) -> Architecture | None:
         """A random one of those that were never proposed. (Of many, few are looked at: an id takes a while.)"""
         if len(around) <= _FEW:
             untried = [near for near in around if self.space.trial_id(near) not in history.seen]
