@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: What each package, or module at the top of ``raynas``, may know: everything on a lower floor.
 FLOORS = {
     "bars": 0,
+    "counts": 0,
     "errors": 0,
     "durations": 0,
     "modules": 0,

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from raynas import __version__
+from raynas.counts import digits
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
@@ -85,7 +86,7 @@ def _write_beginning(
                 "reference": spec["space"],
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
-                "size": str(parts.space.size()),
+                "size": digits(parts.space.size()),
             },
             task=_task_facts(spec, parts),
             objective={"metric": spec["metric"], "mode": spec["mode"]},

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raynas.journal.history import LOWEST, History
@@ -20,6 +20,10 @@ from raynas.space import Architecture, Space
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
+
+
+#: The ids of so many neighbours are made at once.
+_FEW = 256
 
 
 class LocalSearcher(ArchitectureSearcher):
@@ -62,16 +66,19 @@ class LocalSearcher(ArchitectureSearcher):
             place = history.trials[standing[climb]]
             if place.trial_id in self._surrounded:
                 continue
-            around = [near for near in self.space.neighbours(place.architecture) if self._new(near, history)]
-            if around:
-                return self.proposal(
-                    rng.choice(around), {"kind": "neighbour", "parents": [place.number], "climb": climb}
-                )
+            near = self._new_one(self.space.neighbours(place.architecture), history, rng)
+            if near is not None:
+                return self.proposal(near, {"kind": "neighbour", "parents": [place.number], "climb": climb})
             self._surrounded.add(place.trial_id)
         return self._start(history, rng, started + 1)
 
-    def _new(self, architecture: Architecture, history: History) -> bool:
-        return self.space.trial_id(architecture) not in history.seen
+    def _new_one(self, around: Sequence[Architecture], history: History, rng: random.Random) -> Architecture | None:
+        """A random one of those that were never proposed. (Of many, few are looked at: an id takes a while.)"""
+        if len(around) <= _FEW:
+            untried = [near for near in around if self.space.trial_id(near) not in history.seen]
+            return rng.choice(untried) if untried else None
+        in_random_order = (around[place] for place in rng.sample(range(len(around)), len(around)))
+        return next((near for near in in_random_order if self.space.trial_id(near) not in history.seen), None)
 
     def _start(self, history: History, rng: random.Random, climb: int) -> Proposal | None:
         def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:

@@ -142,11 +142,9 @@ class TableSpace(Space):
             return self._by_values[tuple([rng.choice((a, b))[path] for path in self.hole_map])]
         return self._in_table(lambda: Space.crossover(self, a, b, rng), rng)
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+    def neighbours(self, architecture: Architecture) -> Sequence[Architecture]:
         """The rows that differ in one hole."""
-        for other in super().neighbours(architecture):
-            if self.row(other) is not None:
-                yield self._known(other)
+        return [self._known(other) for other in super().neighbours(architecture) if self.row(other) is not None]
 
     def enumerate(self) -> Iterator[Architecture]:
         """The rows."""
