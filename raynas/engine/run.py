@@ -11,23 +11,28 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raynas import __version__
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
-from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, step_seconds, task_arguments
+from raynas.engine.parts import Parts, input_dtype, input_shape, make_rule, make_searcher, step_seconds, task_arguments
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
+from raynas.engine.working_folder import working_folder
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
 from raynas.space import Architecture
+from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
+
+if TYPE_CHECKING:
+    from raynas.engine.trainable import WorkerSetup
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -68,6 +73,7 @@ def begin(
             objective={"metric": spec["metric"], "mode": spec["mode"]},
             versions=_versions(),
             machine=_machine(),
+            working_folder=working_folder(),
             **({} if earlier is None else {"warm_start": earlier}),
         )
     finally:
@@ -99,8 +105,8 @@ def run(
         changes: fields of the spec that this session changes.
     """
     from raynas.engine.interrupt import interruptible
+    from raynas.engine.start_check import check_on_worker
     from raynas.engine.supervisor import supervise
-    from raynas.engine.trainable import WorkerSetup
 
     writer = Writer(folder.journal)
     folder.stop.unlink(missing_ok=True)
@@ -118,54 +124,62 @@ def run(
         keep_best=spec["keep_best"],
         finalists=spec["finalists"],
         repeats=spec["repeats"] or 0,
-        cost=_cost_of(parts),
+        cost=_cost_of(parts, spec["trial_timeout"]),
         progress=progress,
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
-        with (
-            interruptible(session, seconds) as on_ready,
-            _cluster(spec) as slots,
-            _tracked(folder, spec, session),
-        ):
+        with interruptible(session, seconds) as on_ready, _cluster(spec) as slots:
             on_ready(counts=False)
-            decisions = _decisions(history, spec, parts, slots)
-            on_ready()  # what is measured for all trials is not taken from their time
-            session.record(
-                "session_started",
-                session=session.number,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                limits={"trials": spec["trials"], "seconds": spec["time"]},
-                workers=slots.workers,
-                changes=changes,
-                versions=_versions(),
-                decisions=decisions,
-                explanation=_explanation(session),
-            )
-            write_spec(folder.spec, spec)
-            session.replay()
-            setup = WorkerSetup(
-                space=parts.space_source,
-                task=parts.task_source,
-                task_arguments=task_arguments(spec),
-                evaluator=parts.given_evaluator,
-                folder=folder,
-                seed=spec["seed"],
-                max_steps=spec["epochs"],
-                threads=max(1, int(slots.cpus)),
-                device=slots.device,
-                memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
-                step_timeout=spec["trial_timeout"],
-                step_seconds=step_seconds(spec),
-                rungs=tuple(session.rule.levels),
-                decisions=decisions,
-            )
-            _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
+            setup = _worker_setup(folder, spec, parts, session, slots)
+            check_on_worker(setup, parts.space.default(), slots, spec, lambda: session.stop_reason is not None)
+            with _tracked(folder, spec, session):
+                decisions = _decisions(history, spec, parts, slots)
+                on_ready()  # what is measured for all trials is not taken from their time
+                session.record(
+                    "session_started",
+                    session=session.number,
+                    pid=os.getpid(),
+                    host=socket.gethostname(),
+                    limits={"trials": spec["trials"], "seconds": spec["time"]},
+                    workers=slots.workers,
+                    changes=changes,
+                    versions=_versions(),
+                    decisions=decisions,
+                    explanation=_explanation(session),
+                )
+                write_spec(folder.spec, spec)
+                session.replay()
+                setup = replace(setup, decisions=decisions)
+                _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
     finally:
         writer.close()
         folder.stop.unlink(missing_ok=True)
     return SearchResult(folder, history, tracking_message=session.tracking_message)
+
+
+def _worker_setup(
+    folder: SearchFolder, spec: dict[str, Any], parts: Parts, session: Session, slots: Slots
+) -> WorkerSetup:
+    """What trials are given, before the evaluator has decided anything."""
+    from raynas.engine.trainable import WorkerSetup
+
+    return WorkerSetup(
+        space=parts.space_source,
+        task=parts.task_source,
+        task_arguments=task_arguments(spec),
+        evaluator=parts.given_evaluator,
+        folder=folder,
+        seed=spec["seed"],
+        max_steps=spec["epochs"],
+        threads=max(1, int(slots.cpus)),
+        device=slots.device,
+        memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
+        step_timeout=spec["trial_timeout"],
+        step_seconds=step_seconds(spec),
+        rungs=tuple(session.rule.levels),
+        working_folder=working_folder(),
+    )
 
 
 @contextmanager
@@ -237,13 +251,22 @@ def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
         value = getattr(parts.task, name, None)
         if value is not None:
             facts[name] = list(value) if isinstance(value, tuple) else value
+    if getattr(parts.evaluator, "task", None) is not None:
+        from raynas.tasks.samples import facts as sample_facts
+
+        facts |= sample_facts(parts.evaluator.task)
     content = getattr(parts.task, "content", None)
     return {**facts, "digest": content[:16]} if content else facts
 
 
-def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
-    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in."""
+def _cost_of(parts: Parts, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
+    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
+
+    Args:
+        seconds: the limit on building one operation (None: none).
+    """
     shape = input_shape(parts)
+    dtype = input_dtype(parts)
 
     def cost(architecture: Architecture) -> dict[str, int]:
         if shape is None:
@@ -251,7 +274,8 @@ def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
         from raynas import costs
 
         try:
-            total = costs.cost(parts.space.network(architecture), shape)
+            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
+                total = costs.cost(parts.space.network(architecture), shape, dtype)
         except SpaceError:  # cannot be built: the trial will fail with the reason
             return {}
         return {"params": total.params, "flops": total.flops}

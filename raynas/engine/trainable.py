@@ -28,6 +28,7 @@ from raynas.engine.memory import is_out_of_memory, limit_growth
 from raynas.engine.sources import Source, make_space, make_task
 from raynas.engine.trial_log import captured
 from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
+from raynas.engine.working_folder import enter
 from raynas.evaluators import checkpoint
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
 from raynas.space import Architecture, Space
@@ -50,6 +51,7 @@ class WorkerSetup:
         step_timeout: seconds that a step may take (None: no limit).
         step_seconds: seconds of training that a step is (None: a step is an epoch).
         decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
+        working_folder: where the search was begun: relative paths in a task are read from there (None: not known).
     """
 
     space: Source
@@ -66,6 +68,20 @@ class WorkerSetup:
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
+    working_folder: str | None = None
+
+    def make_parts(self) -> tuple[Space, Evaluator]:
+        """The search's space and its evaluator, ready to start trials: what they share is loaded."""
+        task = make_task(self.task, self.task_arguments)
+        space, evaluator = make_space(self.space, task), make_evaluator(self.evaluator, task)
+        evaluator.adopt(self.decisions)
+        evaluator.load()
+        return space, evaluator
+
+    def context(self, number: int) -> TrialContext:
+        """What the evaluation of trial ``number`` must know."""
+        seed = trial_seed(self.seed, number)
+        return TrialContext(number, seed, self.max_steps, self.threads, self.device, self.step_seconds, self.rungs)
 
 
 def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
@@ -135,6 +151,7 @@ class TrialRunner(tune.Trainable):
         """Takes the next trial in hand. Its first step begins it: until then another may get it."""
         number = int(config["trial"])
         self._trial = _Trial(number, self.worker.folder.trial_folder(number))
+        enter(self.worker.working_folder)  # Ray has just gone into the trial's own folder
         self._config = config
         self._started = False
 
@@ -152,24 +169,14 @@ class TrialRunner(tune.Trainable):
         self._write_note()
         timed_out_before(trial.folder)
         if self._made is None:
-            task = make_task(worker.task, worker.task_arguments)
-            self._made = make_space(worker.space, task), make_evaluator(worker.evaluator, task)
-            self._made[1].adopt(worker.decisions)
-            self._made[1].load()
+            self._made = worker.make_parts()
         space, evaluator = self._made
         if worker.device == "cpu":
             limit_growth(worker.memory_bytes)
         architecture = space.replay(Architecture.from_json(json.loads(self._config["architecture"])))
-        context = TrialContext(
-            trial.number,
-            trial_seed(worker.seed, trial.number),
-            worker.max_steps,
-            worker.threads,
-            worker.device,
-            worker.step_seconds,
-            worker.rungs,
-        )
-        trial.evaluation = evaluator.start(space, architecture, context)
+        with self._watchdog.over(trial.folder, what="building the network"):
+            trial.evaluation = evaluator.start(space, architecture, worker.context(trial.number))
+            self._watchdog.check()
         found = checkpoint.newest(trial.folder)
         if found is not None:
             trial.measured = found.state.values[_MEASURED]
