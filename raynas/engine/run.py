@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from raynas import __version__
 from raynas.engine.cluster import Slots, available_cpus, cluster
@@ -23,6 +24,7 @@ from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
+from raynas.engine.start_check import check_here, judge_check
 from raynas.engine.working_folder import working_folder
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
@@ -30,9 +32,6 @@ from raynas.journal import History, Writer
 from raynas.space import Architecture
 from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
-
-if TYPE_CHECKING:
-    from raynas.engine.trainable import WorkerSetup
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -105,8 +104,8 @@ def run(
         changes: fields of the spec that this session changes.
     """
     from raynas.engine.interrupt import interruptible
-    from raynas.engine.start_check import check_on_worker
     from raynas.engine.supervisor import supervise
+    from raynas.engine.trainable import WorkerSetup
 
     writer = Writer(folder.journal)
     folder.stop.unlink(missing_ok=True)
@@ -126,76 +125,84 @@ def run(
         repeats=spec["repeats"] or 0,
         cost=_cost_of(parts, spec["trial_timeout"]),
         progress=progress,
+        judge=partial(judge_check, spec),
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
-        with interruptible(session, seconds) as on_ready, _cluster(spec) as slots:
+        with (
+            interruptible(session, seconds) as on_ready,
+            _cluster(spec) as slots,
+            _tracked(folder, spec, session),
+        ):
             on_ready(counts=False)
-            setup = _worker_setup(folder, spec, parts, session, slots)
-            check_on_worker(setup, parts.space.default(), slots, spec, lambda: session.stop_reason is not None)
-            with _tracked(folder, spec, session):
-                decisions = _decisions(history, spec, parts, slots)
-                on_ready()  # what is measured for all trials is not taken from their time
-                session.record(
-                    "session_started",
-                    session=session.number,
-                    pid=os.getpid(),
-                    host=socket.gethostname(),
-                    limits={"trials": spec["trials"], "seconds": spec["time"]},
-                    workers=slots.workers,
-                    changes=changes,
-                    versions=_versions(),
-                    decisions=decisions,
-                    explanation=_explanation(session),
-                )
-                write_spec(folder.spec, spec)
-                session.replay()
-                setup = replace(setup, decisions=decisions)
-                _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
+            decisions = _decisions(history, spec, parts, slots)
+            on_ready()  # what is measured for all trials is not taken from their time
+            session.record(
+                "session_started",
+                session=session.number,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                limits={"trials": spec["trials"], "seconds": spec["time"]},
+                workers=slots.workers,
+                changes=changes,
+                versions=_versions(),
+                decisions=decisions,
+                explanation=_explanation(session),
+            )
+            write_spec(folder.spec, spec)
+            session.replay()
+            setup = WorkerSetup(
+                space=parts.space_source,
+                task=parts.task_source,
+                task_arguments=task_arguments(spec),
+                evaluator=parts.given_evaluator,
+                folder=folder,
+                seed=spec["seed"],
+                max_steps=spec["epochs"],
+                threads=max(1, int(slots.cpus)),
+                device=slots.device,
+                memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
+                step_timeout=spec["trial_timeout"],
+                step_seconds=step_seconds(spec),
+                rungs=tuple(session.rule.levels),
+                decisions=decisions,
+                working_folder=working_folder(),
+            )
+            _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
     finally:
         writer.close()
         folder.stop.unlink(missing_ok=True)
+        if session.refused and session.number == 0:  # as if it had never been asked
+            folder.remove()
     return SearchResult(folder, history, tracking_message=session.tracking_message)
-
-
-def _worker_setup(
-    folder: SearchFolder, spec: dict[str, Any], parts: Parts, session: Session, slots: Slots
-) -> WorkerSetup:
-    """What trials are given, before the evaluator has decided anything."""
-    from raynas.engine.trainable import WorkerSetup
-
-    return WorkerSetup(
-        space=parts.space_source,
-        task=parts.task_source,
-        task_arguments=task_arguments(spec),
-        evaluator=parts.given_evaluator,
-        folder=folder,
-        seed=spec["seed"],
-        max_steps=spec["epochs"],
-        threads=max(1, int(slots.cpus)),
-        device=slots.device,
-        memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
-        step_timeout=spec["trial_timeout"],
-        step_seconds=step_seconds(spec),
-        rungs=tuple(session.rule.levels),
-        working_folder=working_folder(),
-    )
 
 
 @contextmanager
 def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> Iterator[None]:
-    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up."""
+    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up.
+
+    It is started once the first trial's worker has found that trials can run: of a search that is refused, MLflow shall
+    know nothing.
+    """
     if not spec["mlflow"]:
         yield
         return
     from raynas import tracking
 
-    tracker = tracking.start(folder.path, tracking_uri=spec["tracking_uri"])
+    started: list[tracking.TrackerProcess] = []
+
+    def start() -> None:
+        started.append(tracking.start(folder.path, tracking_uri=spec["tracking_uri"]))
+
+    session.when_checked = start
     try:
         yield
     finally:
-        hurry = session.stop_reason == "interrupted"
-        session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
+        if not started and session.facts and not session.refused:  # it ended before its first trial
+            start()
+        for tracker in started:
+            hurry = session.stop_reason == "interrupted"
+            session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
 def _explanation(session: Session) -> str:
@@ -218,7 +225,7 @@ def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
         session.end("interrupted")
         raise
     except BaseException as error:
-        if session.fatal is None:
+        if session.fatal is None or session.refused:
             session.end("error", f"{type(error).__name__}: {error}"[:2_000])
         raise
     session.end(session.stop_reason or "trials", session.message, recommended)
@@ -232,7 +239,13 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
     if slots.device != "cpu" and not _reachable(slots.device):
         return {}
     context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(slots.cpus)), slots.device)
-    return parts.evaluator.decide(parts.space, parts.space.default(), context)
+    try:
+        return parts.evaluator.decide(parts.space, parts.space.default(), context)
+    except UserError:
+        raise
+    except Exception:
+        check_here(parts, spec)  # says in one line what is wrong, if it is a trial's trouble too
+        raise
 
 
 def _reachable(device: str) -> bool:

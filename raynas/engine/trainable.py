@@ -28,6 +28,7 @@ from raynas.engine.memory import is_out_of_memory, limit_growth
 from raynas.engine.sources import Source, make_space, make_task
 from raynas.engine.trial_log import captured
 from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
+from raynas.engine.worker_check import check_in_worker
 from raynas.engine.working_folder import enter
 from raynas.evaluators import checkpoint
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
@@ -132,7 +133,7 @@ class TrialRunner(tune.Trainable):
     """Runs trials one after another in one process. A result holds one JSON string, ``report``.
 
     The report has ``measurements`` (a list of dicts), or ``failure`` (reason and error), or ``paused`` (true), or
-    ``disk_full`` (what the system said).
+    ``disk_full`` (what the system said), or ``checked`` (what the check before a session's first trial showed).
     """
 
     def setup(self, config: dict[str, Any], worker: WorkerSetup | None = None) -> None:
@@ -154,6 +155,7 @@ class TrialRunner(tune.Trainable):
         enter(self.worker.working_folder)  # Ray has just gone into the trial's own folder
         self._config = config
         self._started = False
+        self._to_check = bool(config.get("check"))
 
     def _write_note(self) -> None:
         """Says which process has this trial, for the driver that asks after a death whose trial it was."""
@@ -164,13 +166,23 @@ class TrialRunner(tune.Trainable):
         except OSError:
             pass  # the checkpoint will say so, as a failure of the trial
 
+    def _parts(self) -> tuple[Space, Evaluator]:
+        """Space and evaluator, made once a process."""
+        if self._made is None:
+            self._made = self.worker.make_parts()
+        return self._made
+
+    def _check(self) -> dict[str, Any]:
+        """One short step before the session's first trial."""
+        self._to_check = False
+        worker = self.worker
+        return check_in_worker(self._parts, worker.context(0), self._watchdog, worker.folder.ray / "check")
+
     def _start(self) -> None:
         trial, worker = self._trial, self.worker
         self._write_note()
         timed_out_before(trial.folder)
-        if self._made is None:
-            self._made = worker.make_parts()
-        space, evaluator = self._made
+        space, evaluator = self._parts()
         if worker.device == "cpu":
             limit_growth(worker.memory_bytes)
         architecture = space.replay(Architecture.from_json(json.loads(self._config["architecture"])))
@@ -209,6 +221,8 @@ class TrialRunner(tune.Trainable):
 
     def _report(self) -> dict[str, Any]:
         trial = self._trial
+        if self._to_check:
+            return {"checked": self._check()}
         if not self._started:
             self._started = True
             self._start()
