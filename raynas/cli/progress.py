@@ -104,7 +104,7 @@ class ProgressLines:
         history = self._history
         history.apply(event)
         if event["event"] == "search_started":
-            self._write(f"search {event['name']}: space and task are fine, starting Ray")
+            self._write(f"search {event['name']}: the space is fine; starting Ray and trying one step")
         elif event["event"] == "session_started":
             self._limit = _planned(history, event)
             self._write(_opening(history, event))

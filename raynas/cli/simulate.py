@@ -223,6 +223,7 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
     from raynas.engine import api, sources
     from raynas.engine.folder import SearchFolder
     from raynas.engine.parts import resumed_source, task_arguments
+    from raynas.engine.working_folder import working_as_begun
     from raynas.simulate import named_space, space_of_table, table_of_history
 
     result = api.load(name)
@@ -235,8 +236,9 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
     else:
         folder = SearchFolder(result.folder.parent, result.name)
         arguments = task_arguments({"data": None, "task_options": {}, **result.spec})
-        task = sources.make_task(resumed_source("raynas.tasks", result.spec["task"], None, folder), arguments)
-        template = sources.make_space(resumed_source("raynas.spaces", result.spec["space"], None, folder), task)
+        with working_as_begun(result):
+            task = sources.make_task(resumed_source("raynas.tasks", result.spec["task"], None, folder), arguments)
+            template = sources.make_space(resumed_source("raynas.spaces", result.spec["space"], None, folder), task)
     if metric in (None, objective.metric):
         metric, mode = objective.metric, mode or objective.mode
     mode = _mode(metric, mode)

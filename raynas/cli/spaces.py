@@ -107,13 +107,22 @@ def _entry(name: str) -> dict[str, Any]:
     }
 
 
+def _dtype(task: Any) -> str | None:
+    """The dtype of a task's inputs; None (float32) where its data is needed for that and is not there."""
+    try:
+        return getattr(task, "input_dtype", None)
+    except Exception:  # a space can be described before its data is there
+        return None
+
+
 def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
     from raynas.cli import documents
     from raynas.engine.parts import check_shapes
 
     space, task = _make(reference, task_reference)
     shape = tuple(task.input_shape)
-    check_shapes(space, shape)
+    dtype = _dtype(task)
+    check_shapes(space, shape, dtype)
     default, sample = space.default(), space.sample(random.Random(seed))
     return {
         "space": reference,
@@ -122,6 +131,6 @@ def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
         "fingerprint": space.fingerprint,
         **documents.sizes(space),
         "holes": [documents.hole(path, hole) for path, hole in space.holes()],
-        "default": documents.architecture(space, default, shape),
-        "sample": documents.architecture(space, sample, shape),
+        "default": documents.architecture(space, default, shape, dtype),
+        "sample": documents.architecture(space, sample, shape, dtype),
     }

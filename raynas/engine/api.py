@@ -32,6 +32,8 @@ from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
+from raynas.engine.start_check import check_here
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
 
@@ -89,6 +91,7 @@ def plan(
         UserError: as ``search``.
     """
     spec, parts, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    check_here(parts, spec)
     return make_plan(spec, parts)
 
 
@@ -156,8 +159,7 @@ def resume(
     """
     folder = SearchFolder(home_folder(home), name)
     folder.require()
-    with FolderLock(folder):
-        result = SearchResult(folder)
+    with FolderLock(folder), working_as_begun(result := SearchResult(folder)):
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
         asked |= {"workers": workers, "address": address}
         given = {key for key, value in asked.items() if value is not None}

@@ -10,7 +10,7 @@ import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, known_source, make_space, make_task, source_of
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
-from raynas.errors import SpaceError, SpecError
+from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.paths import absolute, home_folder
 from raynas.registry import is_file
 from raynas.space import Space
+from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
@@ -209,28 +210,58 @@ def input_shape(parts: Parts) -> tuple[int, ...] | None:
     return getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
 
 
-def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
+def input_dtype(parts: Parts) -> str | None:
+    """The dtype of one sample as torch names it, where the evaluator trains on a task; None: the usual float32.
+
+    Raises:
+        TaskError: the task's data is needed for it, and cannot be loaded.
+    """
+    task = getattr(parts.evaluator, "task", None)
+    try:
+        return getattr(task, "input_dtype", None)
+    except UserError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
+            f"{type(error).__name__}: {error} (the working folder is {Path.cwd()})"
+        ) from error
+
+
+def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:
     """Finds parts of a space that do not fit together, by its default and a few samples; nothing is built.
+
+    Args:
+        space: the space.
+        input_shape: of one sample, without the batch.
+        dtype: of the sample, as torch names it (None: float32).
 
     Raises:
         SpaceError: that.
     """
     rng = random.Random(0)
-    space.check(space.default(), input_shape)
+    space.check(space.default(), input_shape, dtype)
     for _ in range(_PREFLIGHT_SAMPLES):
-        space.check(space.sample(rng), input_shape)
+        space.check(space.sample(rng), input_shape, dtype)
 
 
 def preflight(parts: Parts, spec: dict[str, Any]) -> None:
-    """Finds what would make trials fail: shapes of a few samples, one training step of the default, the metric's name.
+    """Finds what would make trials fail: shapes of a few samples, the metric's name where that is known beforehand.
+
+    The rest is found by one real step on a worker (``raynas.engine.start_check``).
 
     Raises:
         UserError: that.
     """
     shape = input_shape(parts)
-    if shape is not None:
-        check_shapes(parts.space, shape)
-    metrics = parts.evaluator.preflight(parts.space, parts.space.default())
+    with time_limit(spec["trial_timeout"]):
+        if shape is not None:
+            check_shapes(parts.space, shape, input_dtype(parts))
+        require_metric(spec, parts.evaluator.preflight(parts.space, parts.space.default()))
+
+
+def require_metric(spec: dict[str, Any], metrics: Collection[str]) -> None:
+    """Raises SpecError where the search's metric is not among those that are measured (none: they are not known)."""
     if metrics and spec["metric"] not in metrics:
         near = difflib.get_close_matches(spec["metric"], metrics, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

@@ -12,7 +12,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from raynas.engine.folder import SearchFolder
 from raynas.engine.keeper import Keeper
@@ -55,6 +55,8 @@ class Session:
         cost: what is known of an architecture before it is trained (``params``, ``flops``).
         finalists, repeats: after the last trial so many leading networks are trained again so many times.
         progress: called with every event after it was written.
+        judge: why the search cannot go on, by what the check before its first trial showed (None: it can).
+        when_checked: called once that check has shown nothing.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Session:
         finalists: int = 0,
         repeats: int = 0,
         progress: Callable[[dict[str, Any]], None] | None = None,
+        judge: Callable[[dict[str, Any]], Exception | None] = lambda said: None,
+        when_checked: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.number = number
@@ -92,6 +96,10 @@ class Session:
         self.keeper = Keeper(folder, history, keep_best, searcher)
         self._cost = cost
         self._progress = progress
+        self._judge = judge
+        self.when_checked = when_checked
+        self._check: Literal["to do", "done"] | int = "to do"  # or the number of the trial whose worker does it
+        self.refused = False  # whether it showed that the search cannot go on
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
         self.message = ""
         self.tracking_message = ""  # what is not in MLflow at the end, in one line
@@ -237,6 +245,28 @@ class Session:
         self._attempts[number] = attempt + 1
         self.record("trial_started", trial=number, attempt=attempt, session=self.number)
 
+    # -- the check before the first trial --------------------------------------------------------------------------
+
+    def takes_check(self, number: int) -> bool:
+        """Whether the worker of trial ``number`` is to check first, with one step, that trials can run at all."""
+        if self._check == "to do":
+            self._check = number
+        return self._check == number
+
+    def checked(self, said: dict[str, Any]) -> None:
+        """Takes in what the check showed; a search that cannot go on ends."""
+        if self._check == "done":
+            return  # Ray has tried that trial once more
+        error = self._judge(said)
+        if error is not None:
+            self.refused, self.fatal = True, error
+            raise error
+        self._check_is_done()
+
+    def _check_is_done(self) -> None:
+        self._check = "done"
+        self.when_checked()
+
     # -- reports -------------------------------------------------------------------------------------------------
 
     def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> Action:
@@ -314,10 +344,17 @@ class Session:
             seconds=trial.seconds,
         )
         self.keeper.ended(trial)
+        if trial.number == self._check:
+            self._check_is_done()  # its worker died in it
         self._ended_here += 1
         self._failed_here += state == "failed"
         enough = min(ALL_FAILED, self.trials or ALL_FAILED)
-        if self._failed_here == self._ended_here >= enough and len(self.history.ended) == self._failed_here:
+        unknown = self._check != "done"  # what the check will say is clearer
+        if (
+            self._failed_here == self._ended_here >= enough
+            and not unknown
+            and len(self.history.ended) == self._failed_here
+        ):
             self.message = self._first_error()
             self.stop("all_failed")
 

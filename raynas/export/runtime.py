@@ -1,4 +1,4 @@
-"""What an exported file does besides being a network: it reads images, prepares them, and says what it sees.
+"""What an exported file does besides being a network: it reads images, prepares them, and says what comes out.
 
 The source of this module goes into the file as it stands (``program.py``), so it needs torch and Pillow, nothing else.
 Images are decoded as the images task does it (``raynas.tasks.images.decode``, which needs NumPy).
@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 HERE = Path(__file__).resolve().parent
+MANY = 32  # outputs; of more a summary is printed
 
 #: What is decoded, in Pillow's names. Pillow is asked for these only: its readers of EPS and WMF start other programs.
 FORMATS = (
@@ -110,27 +111,59 @@ def prepare(pixels: Tensor, preprocessing: dict[str, Any]) -> Tensor:
 
 
 @torch.no_grad()
+def raw_outputs(network: nn.Module, path: str | Path, preprocessing: dict[str, Any]) -> Tensor:
+    """What the network gives for an image file, as it is: without the batch, nothing applied to it."""
+    outputs: Tensor = network(prepare(read_image(path, preprocessing)[None], preprocessing))[0]
+    return outputs
+
+
 def probabilities(network: nn.Module, path: str | Path, preprocessing: dict[str, Any]) -> dict[str, float]:
-    """The probability of each class for an image file, the likeliest first."""
-    outputs = network(prepare(read_image(path, preprocessing)[None], preprocessing))[0]
+    """The probability of each class for an image file, the likeliest first; for networks that tell classes apart."""
+    if preprocessing.get("outputs", "classes") != "classes":
+        raise ValueError("this network's outputs are no scores of classes: take raw_outputs")
+    outputs = raw_outputs(network, path, preprocessing)
     found = dict(zip(preprocessing["classes"], outputs.softmax(0).tolist(), strict=True))
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
+def described(outputs: Tensor, names: list[str] | None) -> str:
+    """Raw outputs in a line: each with its name, or its number alone; of many their shape and range."""
+    numbers = [f"{value:.6g}" for value in outputs.flatten()[:MANY].tolist()]
+    if names is not None and outputs.ndim == 1 and len(names) == outputs.numel() <= MANY:
+        return ", ".join(f"{name} {number}" for name, number in zip(names, numbers, strict=True))
+    if outputs.numel() <= MANY:
+        return ", ".join(numbers)
+    shape, values = " x ".join(map(str, outputs.shape)), outputs.float()
+    return f"{shape} numbers from {values.min():.6g} to {values.max():.6g}, mean {values.mean():.6g}"
+
+
 def main(network: nn.Module) -> int:
-    """Predicts the class of each image named on the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Says which class each image belongs to, and how probable that is.")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
-    parser.add_argument("--top", type=int, default=1, metavar="N", help="show the N likeliest classes (default: 1)")
-    arguments = parser.parse_args()
+    """Says what the network gives for each image named on the command line; returns the exit code."""
     preprocessing = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
-    code = 0
+    classes = preprocessing.get("outputs", "classes") == "classes"
+    parser = argparse.ArgumentParser(
+        description="Says which class each image belongs to, and how probable that is."
+        if classes
+        else "Prints the network's raw outputs for each image."
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
+    if classes:
+        parser.add_argument("--top", type=int, default=1, metavar="N", help="show the N likeliest classes (default: 1)")
+    arguments = parser.parse_args()
+    code, read = 0, 0
     for path in arguments.images:
         try:
-            found = list(probabilities(network, path, preprocessing).items())
+            if classes:
+                found = list(probabilities(network, path, preprocessing).items())[: max(1, arguments.top)]
+                words = ", ".join(f"{name} {value:.4f}" for name, value in found)
+            else:
+                words = described(raw_outputs(network, path, preprocessing), preprocessing.get("classes"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             print(f"{path} cannot be read: {error}", file=sys.stderr)
             code = 2
             continue
-        print(f"{path}: " + ", ".join(f"{name} {value:.4f}" for name, value in found[: max(1, arguments.top)]))
+        print(f"{path}: {words}")
+        read += 1
+    if read and not classes:
+        print("these are the network's raw outputs: no softmax, sigmoid or scale was applied to them", file=sys.stderr)
     return code

@@ -287,9 +287,7 @@ class Segments:
                 self._label = partial(_digest, count=self.LABELS)
             self._forget()
 
-    def composed(
-        self, architectures: Sequence[Architecture], points: HolePoints
-    ) -> tuple[Composed, list[Segment]]:
+    def composed(self, architectures: Sequence[Architecture], points: HolePoints) -> tuple[Composed, list[Segment]]:
         """Architectures, whose holes are ``points``, summed up; and the segments that they have."""
         if len(self._made) > self.REMEMBERED:
             self._forget()

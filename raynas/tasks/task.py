@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from raynas.tasks.objective import Objective
 
@@ -47,12 +47,23 @@ class Task(ABC):
     input_shape: tuple[int, ...]
     #: Number of classes (length of a network's output).
     num_classes: int
+    #: What a network's outputs are: ``"classes"`` (one score a class, whose softmax is a probability) or ``"values"``
+    #: (anything else). None: found out where it is certain (raynas.tasks.samples), else ``"values"``.
+    outputs: Literal["classes", "values"] | None = None
     #: What a search over this task tries to make good, unless the person searching says otherwise.
     objective: Objective = Objective("val_accuracy", "max")
     #: A trial's full budget in epochs, unless the person searching says otherwise.
     default_epochs: int = 9
     #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
     recipe: Mapping[str, Any] = MappingProxyType({})
+
+    @cached_property
+    def input_dtype(self) -> str:
+        """The dtype of a prepared input as torch names it, such as ``"int64"`` for token numbers: that of the data.
+
+        A task that always gives one dtype says so with a class attribute; its data is then not loaded for this.
+        """
+        return str(self.prepare(self.data.train_inputs[:2].clone()).dtype).removeprefix("torch.")
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -68,8 +79,19 @@ class Task(ABC):
         """
 
     def prepare(self, inputs: Tensor) -> Tensor:
-        """A batch of stored inputs as normalised floats: ``(B, ...)`` uint8 to ``(B, *input_shape)`` float32."""
-        return inputs.float().div_(127.5).sub_(1.0)
+        """What a network takes, from a batch of stored inputs: ``(B, ...)`` to ``(B, *input_shape)``.
+
+        By default bytes (uint8) become float32 in [-1, 1]; other floats become float32 and keep their values, and
+        other types (tokens) stay as they are.
+
+        Args:
+            inputs: a copy of what is stored; may be changed in place.
+        """
+        import torch
+
+        if inputs.dtype == torch.uint8:
+            return inputs.float().div_(127.5).sub_(1.0)
+        return inputs.float() if inputs.is_floating_point() else inputs
 
     def preprocessing(self) -> dict[str, Any] | None:
         """What an exported model does with an image file, in plain JSON; None where inputs are not images.

@@ -67,6 +67,8 @@ class ImageClassification(Task):
 
     name = "images"
     #: A rung compares averaged weights under a rate that does not know when the training ends (docs/training.md).
+    input_dtype = "float32"
+    outputs = "classes"
     recipe = MappingProxyType({"batch_size": 64, "label_smoothing": 0.1, "schedule": "wsd", "ema": 0.99})
 
     def __init__(
