@@ -241,6 +241,7 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
             template = sources.make_space(resumed_source("raynas.spaces", result.spec["space"], None, folder), task)
     if metric in (None, objective.metric):
         metric, mode = objective.metric, mode or objective.mode
+    measured.evaluate(metric)  # a wrong name is told first
     mode = _mode(metric, mode)
     return measured, space_of_table(measured, template), metric, mode
 
