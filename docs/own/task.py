@@ -32,7 +32,10 @@ class Wine(Task):
         return Data(inputs[~validation], targets[~validation], inputs[validation], targets[validation])
 
     def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
-        """From what load() gave to what a network takes, a batch at a time. The default turns bytes to [-1, 1]."""
+        """From what load() gave to what a network takes, a batch at a time; what comes in may be changed in place.
+
+        The default turns bytes into floats in [-1, 1] and leaves floats as they are, so here it could be left out.
+        """
         return inputs
 
     def augment(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

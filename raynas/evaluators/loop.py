@@ -6,7 +6,8 @@ weights, its optimizer's tensors and a few numbers.
 
 The loop does not wait for the device within a step, apart from a look every ``CHECK_EVERY`` batches at whether the
 loss is still finite. Inputs stay in memory as they are stored (images: uint8) and are prepared and augmented a whole
-batch at a time.
+batch at a time. What a task's functions and the network are given are copies of what is stored, also in a validation,
+and of the outputs: any of them may work in place.
 """
 
 from __future__ import annotations
@@ -168,11 +169,14 @@ class TrainingEvaluation(Evaluation):
         for batch in self.data.valid_inputs[::every].split(VALID_BATCH):
             if should_stop():
                 return None
+            inputs = self.task.prepare(batch.clone())  # slices are views of the stored data
             with self.execution.autocast(self.context.device):
-                outputs.append(self.measured(self.execution.arrange(self.task.prepare(batch))).float())
+                outputs.append(self.measured(self.execution.arrange(inputs)).float())
         together, targets = torch.cat(outputs), self.data.valid_targets[::every]
-        metrics = {f"val_{name}": value for name, value in self.task.metrics(together, targets).items()}
-        return metrics | {"val_loss": self.task.loss(together, targets).item()}
+        outputs.clear()
+        found = self.task.metrics(together.clone(), targets.clone())
+        metrics = {f"val_{name}": value for name, value in found.items()}
+        return metrics | {"val_loss": self.task.loss(together, targets.clone()).item()}
 
     def _glance(self) -> int:
         """1 where all validation data is to be looked at; else one in how many."""
@@ -243,7 +247,7 @@ class TrainingEvaluation(Evaluation):
         size = self.recipe.batch_size
         for batch in self.data.train_inputs[: min(self.batches, batches) * size].split(size):
             with self.execution.autocast(self.context.device):
-                self.measured(self.execution.arrange(self.task.prepare(batch)))
+                self.measured(self.execution.arrange(self.task.prepare(batch.clone())))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
