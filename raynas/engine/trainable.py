@@ -29,14 +29,13 @@ from raynas.engine.sources import Source, make_space, make_task
 from raynas.engine.trial_log import captured
 from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
 from raynas.evaluators import checkpoint
+from raynas.evaluators.checkpoint import EVALUATION, MEASURED
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
 from raynas.space import Architecture, Space
 
 #: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
 _POLL_SECONDS = 0.1
 _TRACEBACK_CHARACTERS = 8_000
-#: In a checkpoint's values: the evaluation's own, and all measurements so far.
-_EVALUATION, _MEASURED = "evaluation", "measured"
 
 
 @dataclass(frozen=True)
@@ -172,9 +171,9 @@ class TrialRunner(tune.Trainable):
         trial.evaluation = evaluator.start(space, architecture, context)
         found = checkpoint.newest(trial.folder)
         if found is not None:
-            trial.measured = found.state.values[_MEASURED]
+            trial.measured = found.state.values[MEASURED]
             trial.unreported = bool(trial.measured)
-            trial.evaluation.load(State(found.state.tensors, found.state.values[_EVALUATION]))
+            trial.evaluation.load(State(found.state.tensors, found.state.values[EVALUATION]))
         trial.measurements = trial.evaluation.measurements(self._should_stop)
 
     def _should_stop(self) -> bool:
@@ -224,7 +223,7 @@ class TrialRunner(tune.Trainable):
         trial = self._trial
         assert trial.evaluation is not None
         state = trial.evaluation.state()
-        state = State(state.tensors, {_EVALUATION: state.values, _MEASURED: trial.measured})
+        state = State(state.tensors, {EVALUATION: state.values, MEASURED: trial.measured})
         try:
             checkpoint.save(trial.folder, last.step if last else 0, state, last, partial=partial)
         except OSError as error:
