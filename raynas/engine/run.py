@@ -159,6 +159,7 @@ def run(
                 step_timeout=spec["trial_timeout"],
                 step_seconds=step_seconds(spec),
                 rungs=tuple(session.rule.levels),
+                metric=spec["metric"],
                 decisions=decisions,
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))

@@ -48,6 +48,8 @@ class WorkerSetup:
         memory_bytes: what a trial may take (None: no limit).
         step_timeout: seconds that a step may take (None: no limit).
         step_seconds: seconds of training that a step is (None: a step is an epoch).
+        rungs: the steps at which the scheduler decides.
+        metric: what trials are compared by.
         decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
     """
 
@@ -64,6 +66,7 @@ class WorkerSetup:
     step_timeout: float | None = None
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
+    metric: str | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
 
 
@@ -167,6 +170,7 @@ class TrialRunner(tune.Trainable):
             worker.device,
             worker.step_seconds,
             worker.rungs,
+            worker.metric,
         )
         trial.evaluation = evaluator.start(space, architecture, context)
         found = checkpoint.newest(trial.folder)

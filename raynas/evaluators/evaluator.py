@@ -49,6 +49,8 @@ class TrialContext:
         step_seconds: where given, a step is so many seconds of training instead of an epoch: every architecture then
             has the same time, whatever its size. What such a trial does depends on the machine's speed.
         rungs: the steps at which something is decided by what was measured; None: it may be any.
+        metric: what trials are compared by (None: the evaluator's own objective). A measurement of a trial that
+            cannot go on (a loss that diverged) holds NaN for it.
     """
 
     number: int
@@ -58,6 +60,7 @@ class TrialContext:
     device: str = "cpu"
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
+    metric: str | None = None
 
 
 @dataclass

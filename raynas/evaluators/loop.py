@@ -119,7 +119,8 @@ class TrainingEvaluation(Evaluation):
 
     @property
     def objective_metric(self) -> str:
-        return self.task.objective.metric
+        """What the trial is compared by."""
+        return self.context.metric or self.task.objective.metric
 
     def _train(self, should_stop: Callable[[], bool]) -> bool:
         """Trains to the end of the step, or until the loss is not finite. False where it was told to stop."""
