@@ -19,6 +19,8 @@ class Wine(Task):
     num_classes = 3
     # What trials are compared by: a metric from metrics() below, with val_ before it, or val_loss ("min").
     objective = Objective("val_accuracy", "max")
+    # Which way the other metrics are good, for a search by one of them (--metric); for val_loss it is known.
+    directions = {"val_worst_class": "max"}
     default_epochs = 9  # a trial's full budget
     recipe = {"batch_size": 16}  # how to train on this data, unless a space says otherwise (docs/training.md)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from raynas.tasks.objective import Objective
+from raynas.tasks.objective import Mode, Objective
 
 if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not use it
     from torch import Tensor
@@ -106,6 +107,8 @@ class Evaluator(ABC):
 
     #: What the evaluator's measurements say is good, unless the person searching says otherwise.
     objective: Objective
+    #: Which way its other metrics are good (``"min"`` or ``"max"``).
+    directions: Mapping[str, Mode] = MappingProxyType({})
     #: The full budget of a trial, in steps, unless the person searching says otherwise.
     default_steps: int
     #: Whether a step can be so many seconds (``TrialContext.step_seconds``) instead of the evaluator's own measure.

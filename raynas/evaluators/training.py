@@ -37,7 +37,7 @@ class Training(Evaluator):
         self.task = task
         self.recipe = Recipe.of({**task.recipe, **recipe})
         self.execution = execution
-        self.objective = task.objective
+        self.objective, self.directions = task.objective, task.directions
         self.default_steps = task.default_epochs
         self._copies: dict[str, Data] = {}
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from raynas.tasks.objective import Objective
+from raynas.tasks.objective import Mode, Objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -49,6 +49,9 @@ class Task(ABC):
     num_classes: int
     #: What a search over this task tries to make good, unless the person searching says otherwise.
     objective: Objective = Objective("val_accuracy", "max")
+    #: Which way the task's other metrics are good, for example ``{"val_mae": "min"}``: one that stands here, or that
+    #: RayNAS reports itself, needs no ``--mode`` where a search is to go by it.
+    directions: Mapping[str, Mode] = MappingProxyType({})
     #: A trial's full budget in epochs, unless the person searching says otherwise.
     default_epochs: int = 9
     #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
