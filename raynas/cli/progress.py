@@ -161,6 +161,7 @@ def _opening(history: History, session: dict[str, Any]) -> str:
     budget += [f"{format_duration(limits['seconds'])}"] if limits["seconds"] else []
     line = f"up to {' or '.join(budget) or 'no limit'} in all, "
     line += f"{workers} trials at the same time" if workers > 1 else "one trial at a time"
+    line += f"; {history.objective}" if history.objective else ""
     if history.trials:
         line += f"; {len(history.ended)} ended before, {len(history.running)} to go on where they were"
     return line

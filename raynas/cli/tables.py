@@ -42,6 +42,7 @@ def print_outcome(result: SearchResult) -> None:
         say(console, result.message)
     if result.best is not None:
         console.print()
+        say(console, f"the best by {result.objective}:")
         console.print(_best_table(result, 5))
         console.print()
         winner.print_finalists(console, result)
@@ -79,7 +80,7 @@ def print_status(result: SearchResult) -> None:
         "strategy": f"{spec['strategy']}, scheduler {spec['scheduler']}, seed {spec['seed']}",
         "trials": _counts(result),
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
-        result.objective.metric: standing(history),
+        result.objective.metric: f"{standing(history)} ({result.objective.words})",
         "folder": near(result.folder),
         "next": _go_on(result),
     }.items():
@@ -121,6 +122,7 @@ def print_best(result: SearchResult, count: int) -> None:
     if result.best is None:
         say(console, f"no trial of {result.name} has been measured yet; next: raynas status {result.name}")
         return
+    say(console, f"the best by {result.objective}:")
     console.print(_best_table(result, count))
     console.print()
     winner.print_finalists(console, result)

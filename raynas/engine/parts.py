@@ -25,7 +25,7 @@ from raynas.paths import absolute, home_folder
 from raynas.registry import is_file
 from raynas.space import Space
 from raynas.space.shapes import time_limit
-from raynas.tasks.objective import Objective
+from raynas.tasks.objective import Mode, Objective, mode_of
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
@@ -104,9 +104,8 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if hasattr(parts.task, "content") and parts.task is not parts.task_source.obj:
         # A resumed search, and its workers, are to see the same data; an object made already knows its own.
         spec["task_options"] = {**spec["task_options"], "content": parts.task.content}
-    objective = parts.evaluator.objective
-    if spec["metric"] is None:
-        spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
+    spec["metric"] = spec["metric"] or parts.evaluator.objective.metric
+    spec["mode"] = spec["mode"] or _direction(parts, spec)
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
@@ -123,6 +122,19 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
     spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
     return spec
+
+
+def _direction(parts: Parts, spec: dict[str, Any]) -> Mode:
+    """Which way the metric is good.
+
+    Raises:
+        SpecError: nobody knows it; or no such metric is measured, which is then the likelier mistake.
+    """
+    try:
+        return mode_of(spec["metric"], parts.evaluator.objective, parts.evaluator.directions)
+    except SpecError:
+        preflight(parts, spec)
+        raise
 
 
 def settle_finalists(spec: dict[str, Any]) -> None:

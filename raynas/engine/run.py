@@ -178,6 +178,7 @@ def run(
                 step_timeout=spec["trial_timeout"],
                 step_seconds=step_seconds(spec),
                 rungs=tuple(session.rule.levels),
+                metric=spec["metric"],
                 decisions=decisions,
                 working_folder=working_folder(),
             )

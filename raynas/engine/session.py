@@ -276,12 +276,12 @@ class Session:
             return "stop"
         if step <= trial.steps:
             return "continue"  # known: emitted again after a promotion, or a death between report and checkpoint
-        if self.objective.metric not in metrics:
-            error = self._metric_missing(metrics)
-            self.failed(number, "exception", error)
-            self.message = error["message"]
-            self.stop("all_failed")
+        missing = None if self.objective.metric in metrics else self._metric_missing(metrics)
+        if missing is not None and all(map(math.isfinite, metrics.values())):
+            self.failed(number, "exception", missing)
             return "stop"
+        if missing is not None:  # a trial that diverged has no value to be compared by
+            metrics = {**metrics, self.objective.metric: math.nan}
         rule = self.rule if trial.repeat_of is None else self._full_budget
         decision = rule.record(number, step, self._value(metrics))
         self.record(
@@ -297,7 +297,7 @@ class Session:
         )
         if decision.action == "stop":
             assert decision.reason is not None
-            self._write_end(trial, decision.reason)
+            self._write_end(trial, decision.reason, missing)
         return decision.action
 
     def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
@@ -368,7 +368,8 @@ class Session:
         return float(metrics.get(self.objective.metric, math.nan))
 
     def _metric_missing(self, metrics: dict[str, float]) -> dict[str, Any]:
-        there = ", ".join(sorted(metrics))
+        odd = {name: f"{name} {value}" for name, value in metrics.items() if not math.isfinite(value)}
+        there = ", ".join(odd.get(name, name) for name in sorted(metrics))
         message = f"metric {self.objective.metric!r} is not among those reported ({there}); choose one with --metric"
         return {"type": "UserError", "message": message, "traceback": ""}
 
