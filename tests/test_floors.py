@@ -19,6 +19,7 @@ FLOORS = {
     "durations": 0,
     "registry": 0,
     "locks": 0,
+    "resources": 0,
     "space": 1,
     "blocks": 1,
     "tasks": 2,

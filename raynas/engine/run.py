@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from raynas import __version__
-from raynas.engine.cluster import Slots, available_cpus, cluster
+from raynas.engine.cluster import Slots, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
-from raynas.engine.memory import available_bytes, fair_share_bytes
+from raynas.engine.memory import fair_share_bytes
 from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, step_seconds, task_arguments
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
@@ -26,6 +26,7 @@ from raynas.engine.spec import write_spec
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
+from raynas.resources import available_bytes, available_cpus
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
