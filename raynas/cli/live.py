@@ -62,7 +62,7 @@ class LiveDisplay:
         self._pace = Pace(self._history)
         self._events: deque[dict[str, Any]] = deque()
         self._taking = False
-        self._best: TrialRecord | None = next(iter(self._history.best(1)), None)
+        self._best: TrialRecord | None = self._history.best_trial
         self._waiting, self._waiting_since = waiting, clock()
         self._clock = clock
         self._spinner = Spinner("dots")
@@ -114,7 +114,7 @@ class LiveDisplay:
                 self._history.apply(event)
                 self._pace.take(event)
                 self._wait(event)
-            self._best = next(iter(self._history.best(1)), None)
+            self._best = self._history.best_trial
         finally:
             self._taking = False
 

@@ -90,8 +90,7 @@ class SearchResult:
     @property
     def best(self) -> TrialRecord | None:
         """The best trial: the highest rung reached, and the best value there. None before the first measurement."""
-        found = self.history.best(1)
-        return found[0] if found else None
+        return self.history.best_trial
 
     def best_trials(self, n: int = 5) -> list[TrialRecord]:
         """The ``n`` best trials, the best first; failed and unmeasured ones are left out."""

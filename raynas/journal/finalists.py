@@ -39,7 +39,7 @@ class Finalist:
 
     def trial(self, history: History) -> TrialRecord:
         """The network's trial to take, whose weights are kept: the best observed of all, or else its best repeat."""
-        if self.original in history.best(1):
+        if self.original == history.best_trial:
             return self.original
         return max(self.repeats, key=lambda record: (history.key(record), -record.number))
 

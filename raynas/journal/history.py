@@ -144,6 +144,9 @@ class History:
         self.last_seq = -1
         self._for_searchers: History | None = None  # where it differs from this one
         self._judged_steps = 0  # of completed and stopped trials
+        # A heap of (-rung, -signed value, number): the best first, of equals the earlier. A trial stands here with each
+        # key that it had; ``best_trial`` takes those away that no longer hold, so an event costs O(log n).
+        self._ranked: list[tuple[int, float, int]] = []
         self._past_seconds = 0.0  # of all sessions but the last
 
     @classmethod
@@ -227,6 +230,22 @@ class History:
         if self.objective is None or value is None or record.score is None or record.state == "failed":
             return LOWEST
         return (record.score[0], self.objective.sign * value) if math.isfinite(value) else LOWEST
+
+    @property
+    def best_trial(self) -> TrialRecord | None:
+        """``best(1)`` at a cost that does not grow with the trials: for those who ask after every event."""
+        while self._ranked:
+            rung, value, number = self._ranked[0]
+            if self.key(number) == (-rung, -value):
+                return self.trials[number]
+            heapq.heappop(self._ranked)
+        return None
+
+    def _rank(self, record: TrialRecord) -> None:
+        """Lets a trial compete with the key that it has got."""
+        key = self.key(record)
+        if record.repeat_of is None and key > LOWEST:
+            heapq.heappush(self._ranked, (-key[0], -key[1], record.number))
 
     def best(self, n: int = 1) -> list[TrialRecord]:
         """The best trials, best first (of equals the earlier); those without a score are left out.
@@ -316,6 +335,7 @@ class History:
         if measurement.rung is not None:
             first = record.score is None
             record.score = (measurement.rung, measurement.metrics)
+            self._rank(record)
             if first:
                 self.scored.append(record.number)
         self.paused.pop(record.number, None)

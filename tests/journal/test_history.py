@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_the_life_of_trials():
     assert history.steps_trained == 3 + 1 + 1 + 1
     assert history.training_saved(max_steps=3) == pytest.approx(1 - 4 / 6)
     assert history.next_number == 5
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_best_trial_is_the_first_of_the_best_after_every_event(mode):
+    """Also where the best falls back, since it diverges or fails, and in the history that searchers see."""
+    rng = random.Random(mode)
+    history = History.from_events([{**SEARCH, "objective": {"metric": "acc", "mode": mode}}])
+    for number in range(300):
+        repeat = {"repeat_of": rng.randrange(number), "repeat": 1} if number > 200 and rng.random() < 0.3 else {}
+        history.apply(proposed(number, **repeat))
+        for rung in range(1, rng.randint(1, 4)):
+            value = rng.choice([math.nan, 0.0, rng.random(), round(rng.random(), 1)])
+            history.apply(measured(number, rung, value, rung=rung))
+            for view in (history, history.for_searchers):
+                assert view.best_trial is next(iter(view.best(1)), None)
+        history.apply(ended(number, *rng.choice([("completed", "budget"), ("failed", "exception")])))
+        for view in (history, history.for_searchers):
+            assert view.best_trial is next(iter(view.best(1)), None)
+    assert len(history.repeats) > 5
 
 
 def test_min_turns_the_sign():
