@@ -20,6 +20,7 @@ FLOORS = {
     "registry": 0,
     "locks": 0,
     "resources": 0,
+    "running_clock": 0,
     "space": 1,
     "blocks": 1,
     "tasks": 2,

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from raynas.journal import views
-from raynas.journal.events import STATE_OF_STOP
+from raynas.journal.events import ELAPSED, STATE_OF_STOP
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
@@ -97,11 +97,12 @@ class SessionRecord:
     reason: str | None = None
     message: str = ""
     recommended: Mapping[str, Any] | None = None  # what the strategy recommended at its end (docs/journal.md)
+    elapsed: float | None = None  # seconds that it had run at its last event; None in an earlier release's journal
 
     @property
     def seconds(self) -> float:
-        """Wall seconds from the session's start to its last event."""
-        return max(0.0, self.last_event_at - self.started_at)
+        """Seconds that the session has run, up to its last event; by the wall clock where its journal says no more."""
+        return max(0.0, self.last_event_at - self.started_at) if self.elapsed is None else self.elapsed
 
 
 class History:
@@ -168,6 +169,8 @@ class History:
             self._for_searchers.apply({key: value for key, value in event.items() if key != "warm_start"})
         if self.sessions and time > self.sessions[-1].last_event_at:
             self.sessions[-1].last_event_at = time
+        if self.sessions and ELAPSED in event:
+            self.sessions[-1].elapsed = max(self.sessions[-1].elapsed or 0.0, event[ELAPSED])
 
     @property
     def step_name(self) -> str:
@@ -210,7 +213,7 @@ class History:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Wall seconds over all sessions; a killed one counts up to its last event."""
+        """Seconds that all sessions have run; a killed one counts up to its last event."""
         return self._past_seconds + (self.sessions[-1].seconds if self.sessions else 0.0)
 
     def value(self, trial: TrialRecord | int) -> float | None:

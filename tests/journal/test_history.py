@@ -71,6 +71,23 @@ def test_the_life_of_trials():
     assert history.next_number == 5
 
 
+def session(number, time, elapsed=None):
+    started = {"event": "session_started", "session": number, "time": time}
+    return started if elapsed is None else {**started, "elapsed": elapsed}
+
+
+def test_the_time_used_is_what_sessions_say_that_they_ran():
+    """Neither a clock that is set, to and fro, nor a pause counts; an earlier release's sessions go by the clock."""
+    events = [SEARCH, session(0, 1_000.0), {**proposed(0), "time": 1_060.0}]
+    assert History.from_events(events).elapsed_seconds == 60.0
+    events += [session(1, 5_000.0, 0.0), {**proposed(1), "time": 90_000.0, "elapsed": 10.0}]
+    assert History.from_events(events).elapsed_seconds == 70.0
+    events += [{**proposed(2), "time": 100.0, "elapsed": 12.5}]
+    assert History.from_events(events).elapsed_seconds == 72.5
+    events += [session(2, 50.0, 0.0), {**proposed(3), "time": 51.0, "elapsed": 7.0}]
+    assert History.from_events(events).elapsed_seconds == 79.5
+
+
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_the_best_trial_is_the_first_of_the_best_after_every_event(mode):
     """Also where the best falls back, since it diverges or fails, and in the history that searchers see."""
