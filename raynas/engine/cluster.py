@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raynas.errors import UserError
+from raynas.resources import available_cpus
 
 #: For this process and all that it starts, unless the person has set them. Each is explained where it is needed:
 #: no loggers and snapshots (the journal is the record), no handler of Ray's for Ctrl-C, no warnings for a person.
@@ -181,10 +182,3 @@ def _silence() -> None:
 
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *args, **kwargs: None
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

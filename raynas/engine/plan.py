@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from raynas.engine.cluster import available_cpus
 from raynas.engine.parts import Parts, make_rule, step_seconds
 from raynas.evaluators.evaluator import TrialContext
+from raynas.resources import available_cpus
 from raynas.space import Architecture
 
 #: One step of the default and of this many random samples is measured.

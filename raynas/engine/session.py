@@ -17,8 +17,9 @@ from typing import Any, Literal, Protocol
 from raynas.engine.folder import SearchFolder
 from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
-from raynas.journal.events import STATE_OF_STOP
+from raynas.journal.events import ELAPSED, STATE_OF_STOP
 from raynas.journal.finalists import next_repeat
+from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
 from raynas.searchers import warm
@@ -105,6 +106,7 @@ class Session:
         self.tracking_message = ""  # what is not in MLflow at the end, in one line
         self.fatal: BaseException | None = None  # what a hook raised: Ray turns it into text
         self.facts = 0  # events written in this session
+        self.clock = RunningClock()  # of the limit on time; made again when that begins to count
         self._ended_here = self._failed_here = 0
         self._attempts: dict[int, int] = {}
         self._deaths: dict[int, tuple[str, str, bool]] = {}  # of a trial's last worker: reason, words, had it begun?
@@ -120,7 +122,7 @@ class Session:
     def record(self, event: str, **fields: Any) -> None:
         """Writes a fact, then acts on it: the history and whoever watches learn it after it is on its way to disk."""
         try:
-            written = self.writer.write(event, **fields)
+            written = self.writer.write(event, **fields, **{ELAPSED: round(self.clock.seconds(), 3)})
         except BaseException as error:
             self.fatal = error
             raise

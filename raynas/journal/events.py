@@ -16,6 +16,10 @@ VERSION = 1
 #: Fields of every line.
 ENVELOPE = ("v", "seq", "time", "event")
 
+#: A field of every event that a session writes: seconds that the session had run by then, pauses left out. Journals of
+#: earlier releases do not have it.
+ELAPSED = "elapsed"
+
 #: The fields that each event always has.
 FIELDS: dict[str, tuple[str, ...]] = {
     "search_started": (

@@ -147,7 +147,8 @@ def test_until_the_first_trial_it_says_what_is_waited_for() -> None:
 def counted(trials: int | None, seconds: float | None) -> tuple[Story, Pace]:
     history = History()
     pace = Pace(history)
-    told = Story(history.apply, pace.take)
+    told = Story(history.apply)
+    told.listeners += (lambda event: pace.take(event, told.now),)
     told.begin(trials, seconds)
     return told, pace
 
@@ -202,6 +203,22 @@ def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:
     assert pace.elapsed(told.now) == pytest.approx(430)
     assert pace.trials_per_hour(told.now) == pytest.approx(360)
     assert pace.eta_words(told.now) == "about 30s"
+
+
+def test_a_clock_that_is_set_and_a_pause_are_not_the_searchs_time() -> None:
+    """The events' own clock jumps; what they say of the time that the search has run does not."""
+    history = History()
+    pace, now = Pace(history), 0.0
+    story = Story(history.apply, lambda event: pace.take(event, now))
+    told = Story(lambda event: [listen({**event, "elapsed": now}) for listen in story.listeners])
+    told.begin(10, 1_000.0)
+    for number, jump in enumerate((0.0, 80_000.0, -200_000.0)):
+        told.start(number)
+        told.now, now = told.now + 10 + jump, now + 10
+        told.measure(number, 9, 0.5, "budget")
+    assert (pace.elapsed(now + 1), pace.share(now)) == (31.0, 0.3)
+    assert pace.trials_per_hour(now) == pytest.approx(360)
+    assert pace.eta_words(now) == "about 1m10s"
 
 
 def test_json_is_the_journal_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
