@@ -25,7 +25,8 @@ def print_plan(plan: Plan) -> None:
     if plan.data:
         say(console, f"data: {plan.data}")
     size = "infinitely many" if plan.size == math.inf else size_words(str(plan.size))
-    say(console, f"architectures: {size}; one of them:")
+    least = "" if plan.size_exact else "at least "
+    say(console, f"architectures: {least}{size}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()
