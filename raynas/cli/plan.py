@@ -27,7 +27,8 @@ def print_plan(plan: Plan) -> None:
     if plan.data:
         say(console, f"data: {plan.data}")
     size = size_words(digits(plan.size))
-    say(console, f"architectures: {size}; one of them:")
+    least = "" if plan.size_exact else "at least "
+    say(console, f"architectures: {least}{size}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()

@@ -90,6 +90,7 @@ def _write_beginning(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
                 "size": digits(parts.space.size()),
