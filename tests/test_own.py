@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,15 +12,19 @@ import torch
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.training import Training
 from raynas.journal import History
-from raynas.registry import load_file
+from raynas.modules import load, place_of
 from raynas.tasks.digits import Digits
 from raynas.tasks.objective import Objective
 
 OWN = Path(__file__).resolve().parents[1] / "docs" / "own"
 
 
+def load_own(name: str) -> ModuleType:
+    return load(place_of(OWN / name))
+
+
 def test_space() -> None:
-    space = load_file(OWN / "space.py").convnet(Digits())
+    space = load_own("space.py").convnet(Digits())
     rng = random.Random(0)
     for architecture in (space.default(), *(space.sample(rng) for _ in range(5))):
         assert space.build(architecture, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 10)
@@ -28,7 +33,7 @@ def test_space() -> None:
 
 
 def test_task() -> None:
-    task = load_file(OWN / "task.py").Wine()
+    task = load_own("task.py").Wine()
     from search_spaces.mlp import mlp
 
     space = mlp(task)
@@ -42,8 +47,8 @@ def test_task() -> None:
 
 
 def test_searcher() -> None:
-    climber = load_file(OWN / "searcher.py").HillClimber
-    space = load_file(OWN / "space.py").convnet(Digits())
+    climber = load_own("searcher.py").HillClimber
+    space = load_own("space.py").convnet(Digits())
     searcher = climber(space, seed=1, objective=Objective("score", "max"), **climber.options(10))
     history = History(Objective("score", "max"))
     for number in range(8):

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from raynas.counts import digits
+
 if TYPE_CHECKING:
     from raynas.engine.api import SearchResult
     from raynas.engine.plan import Plan
@@ -91,7 +93,7 @@ def plan(plan: Plan) -> dict[str, Any]:
     return {
         "spec": plan.spec,
         "data": plan.data,
-        "size": "inf" if plan.size == math.inf else str(plan.size),
+        "size": digits(plan.size),
         "sample": plan.sample.to_json(),
         "workers": plan.workers,
         "step_seconds": plan.step_seconds,
@@ -111,7 +113,7 @@ def sizes(space: Space) -> dict[str, str]:
     parts: dict[str, Any] = dict(space.root.parts)
     bare = type(space)(**parts)
     counts = {"size": space.size(), "size_without_recipe": bare.size()}
-    return {key: "inf" if count == math.inf else str(count) for key, count in counts.items()}
+    return {key: digits(count) for key, count in counts.items()}
 
 
 def hole(path: str, value: Any) -> dict[str, Any]:

@@ -17,6 +17,10 @@ from raynas.space import Architecture
 _SAMPLES = 2
 
 
+#: A space with more fillings than this is no limit on a search. (Far larger counts do not fit a float either.)
+_TRIABLE = 10**15
+
+
 @dataclass(frozen=True)
 class Plan:
     """The search that was described.
@@ -31,7 +35,7 @@ class Plan:
         steps_per_trial: expected with the scheduler, if rungs pass one trial in ``reduction_factor``.
         trials, seconds: what the limits leave, whichever is reached first.
         repeats: of finalists, on top of the trials; their time is in ``seconds``.
-        limit: which that is: ``trials``, ``time`` or ``size``.
+        limit: which that is: ``trials``, ``time``, ``size`` or ``none``.
     """
 
     spec: dict[str, Any]
@@ -62,7 +66,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     if spec["time"] is not None:
         limits["time"] = max(1, int(spec["time"] / per_trial))
     size = parts.space.size()
-    if size != float("inf"):
+    if size <= _TRIABLE:
         limits["size"] = int(size)
     known = {key: value for key, value in limits.items() if value is not None}
     limit = min(known, key=known.__getitem__) if known else "none"

@@ -9,24 +9,32 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from raynas import __version__
+from raynas.counts import digits
 from raynas.engine.cluster import Slots, available_cpus, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import available_bytes, fair_share_bytes
-from raynas.engine.parts import Parts, input_dtype, input_shape, make_rule, make_searcher, step_seconds, task_arguments
+from raynas.engine.parts import (
+    Parts,
+    input_dtype,
+    input_shape,
+    keep_sources,
+    make_rule,
+    make_searcher,
+    step_seconds,
+    task_arguments,
+)
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
-from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
 from raynas.engine.start_check import check_here, judge_check
 from raynas.engine.working_folder import working_folder
-from raynas.errors import SpaceError, UserError
+from raynas.errors import SearchFolderError, SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
 from raynas.space import Architecture
@@ -46,17 +54,34 @@ def begin(
     progress: Progress | None,
     earlier: dict[str, Any] | None = None,
 ) -> SearchResult:
-    """Writes the first fact of a new search (its warm start in it), and runs its first session."""
+    """Writes the first fact of a new search (its warm start in it), and runs its first session.
+
+    The caller holds the folder's lock. Where the search cannot begin, its folder goes again.
+    """
     folder.require_free()  # another process may have been faster
-    kept = replace(
-        parts,
-        space_source=keep_copy(parts.space_source, folder.source),
-        task_source=keep_copy(parts.task_source, folder.source),
-    )
-    write_spec(folder.spec, spec)
-    writer = Writer(folder.journal)
+    history = History()
     try:
-        event = writer.write(
+        folder.remove_remains()
+        kept = keep_sources(parts, folder)
+        write_spec(folder.spec, spec)
+        event = _write_beginning(folder, spec, parts, earlier)
+        history.apply(event)
+        if progress is not None:
+            progress(event)
+        return run(folder, spec, kept, progress, history=history, changes={})
+    except UserError:
+        if not history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
+            with suppress(SearchFolderError):
+                folder.remove()
+        raise
+
+
+def _write_beginning(
+    folder: SearchFolder, spec: dict[str, Any], parts: Parts, earlier: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The journal's first event, written."""
+    with Writer(folder.journal) as writer:
+        return writer.write(
             "search_started",
             name=folder.name,
             search_id=uuid.uuid4().hex,
@@ -66,7 +91,7 @@ def begin(
                 "reference": spec["space"],
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
-                "size": str(parts.space.size()),
+                "size": digits(parts.space.size()),
             },
             task=_task_facts(spec, parts),
             objective={"metric": spec["metric"], "mode": spec["mode"]},
@@ -75,17 +100,6 @@ def begin(
             working_folder=working_folder(),
             **({} if earlier is None else {"warm_start": earlier}),
         )
-    finally:
-        writer.close()
-    history = History.from_events([event])
-    if progress is not None:
-        progress(event)
-    try:
-        return run(folder, spec, kept, progress, history=history, changes={})
-    except UserError:
-        if not history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
-            folder.remove()
-        raise
 
 
 def run(
@@ -108,7 +122,6 @@ def run(
     from raynas.engine.trainable import WorkerSetup
 
     writer = Writer(folder.journal)
-    folder.stop.unlink(missing_ok=True)
     session = Session(
         folder,
         number=len(history.sessions),
@@ -219,7 +232,10 @@ def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:
 def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
     """Runs the trials, and writes the session's end whatever that is."""
     try:
-        run()
+        if session.folder.stop.exists():  # asked while all was being set up: no trial is begun
+            session.stop("interrupted", checkpoint=True)
+        else:
+            run()
         recommended = session.keeper.recommended()
     except KeyboardInterrupt:
         session.end("interrupted")

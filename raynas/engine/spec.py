@@ -254,6 +254,8 @@ def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
     if path is None:
         return make_spec(given)
     values, lines = read_spec_file(path)
+    if given.get("finalists") == 0:  # the file's repeats are of the finalists that are not wanted now
+        given = {"repeats": None, **given}
     make_spec({"space": "-", **values}, origin=str(path), lines=lines)
     return make_spec({**anchored(values, path, lines, given), **given})
 

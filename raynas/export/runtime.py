@@ -7,6 +7,8 @@ Images are decoded as the images task does it (``raynas.tasks.images.decode``, w
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -19,18 +21,30 @@ from torch import Tensor, nn
 HERE = Path(__file__).resolve().parent
 MANY = 32  # outputs; of more a summary is printed
 
+#: What is decoded, in Pillow's names. Pillow is asked for these only: its readers of EPS and WMF start other programs.
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "HEIF", "JXL", "JPEG2000", "DIB", "ICO", "ICNS"),
+    *("CUR", "PCX", "DCX", "TGA", "SGI", "SUN", "QOI", "PSD", "DDS", "FITS", "SPIDER", "FLI", "IM", "MSP", "XBM"),
+    *("XPM", "XVTHUMB", "PCD", "PIXAR", "MCIDAS", "GBR", "FTEX", "BLP"),
+)
+
 
 def read_image(path: str | Path, preprocessing: dict[str, Any]) -> Tensor:
     """An image file as ``(channels, height, width)`` pixels in uint8, the right way up.
 
     Another size than the network's is made to fit: with ``"crop"`` the image is scaled until it covers the wanted size
-    and the middle is taken, with ``"resize"`` each side is scaled by itself. What is transparent becomes white.
+    and the middle is taken, with ``"resize"`` each side is scaled by itself. What is transparent becomes white. Values
+    beyond 8 bits are scaled as those of the training images were (``levels``: which became 0 and 255).
+
+    Raises:
+        OSError: it is no image.
+        ValueError: it is deeper than 8 bits, and no training image was.
     """
     channels, height, width = (preprocessing[key] for key in ("channels", "height", "width"))
     mode = "L" if channels == 1 else "RGB"
-    with Image.open(path) as file:
+    with Image.open(path, formats=decoders()) as file:
         file.draft(mode, (2 * max(width, height),) * 2)  # JPEGs far larger than wanted are decoded at a part of it
-        image = flat(upright(file), mode)
+        image = flat(upright(file), mode, preprocessing.get("levels"))
     if image.size != (width, height):
         resampling = Image.Resampling.BICUBIC
         if preprocessing["fit"] == "crop":
@@ -39,6 +53,17 @@ def read_image(path: str | Path, preprocessing: dict[str, Any]) -> Tensor:
             image = image.resize((width, height), resampling)
     pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
     return pixels.reshape(height, width, channels).permute(2, 0, 1).contiguous()
+
+
+def decoders() -> tuple[str, ...]:
+    """The formats of ``FORMATS`` that are decoded here (HEIC where the package pillow_heif is installed)."""
+    Image.init()
+    for package, register in (("pillow_heif", "register_heif_opener"), ("pillow_avif", ""), ("pillow_jxl", "")):
+        with contextlib.suppress(ImportError):
+            module = importlib.import_module(package)
+            if register:
+                getattr(module, register)()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -51,12 +76,17 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def flat(image: Image.Image, mode: str) -> Image.Image:
-    """The image in the mode ``"L"`` or ``"RGB"``: without transparency, palettes and 16-bit values."""
-    if image.mode.startswith("I"):
-        values = torch.frombuffer(bytearray(image.convert("I").tobytes()), dtype=torch.int32).double()
-        values = values / 257 if values.max() > 255 else values
-        return Image.frombytes("L", image.size, bytes(values.clamp(0, 255).to(torch.uint8).tolist())).convert(mode)
+def flat(image: Image.Image, mode: str, levels: list[float] | None) -> Image.Image:
+    """The image in the mode ``"L"`` or ``"RGB"``: without transparency, palettes and values beyond 8 bits."""
+    if image.mode.startswith(("I", "F")):
+        if levels is None:
+            raise ValueError("it is deeper than 8 bits, and the images that the network was trained on are not")
+        deep = image if image.mode == "F" else image.convert("I")
+        dtype = torch.float32 if deep.mode == "F" else torch.int32
+        values = torch.frombuffer(bytearray(deep.tobytes()), dtype=dtype).double()
+        scaled = (values - levels[0]) * (255 / (levels[1] - levels[0]))
+        whole = scaled.nan_to_num(nan=0.0).round().clamp(0, 255).to(torch.uint8)
+        return Image.frombytes("L", image.size, bytes(whole.tolist())).convert(mode)
     if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)

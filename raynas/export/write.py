@@ -24,6 +24,7 @@ from raynas.engine.working_folder import working_as_begun
 from raynas.errors import TaskError, UserError
 from raynas.export.errors import ExportError
 from raynas.export.program import Program, write_program
+from raynas.paths import absolute
 from raynas.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def export_model(
             cannot be copied. Nothing is written then.
     """
     result = load_search(search, home) if isinstance(search, str) else search
-    folder = Path(output).expanduser().absolute()
+    folder = absolute(output)
     _check_free(folder, force)
     record = chosen_trial(result, trial)
     weights = kept_weights(result, record)

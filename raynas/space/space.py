@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from raynas.space.fill import Network
 from raynas.space.inventory import all_holes
 from raynas.space.nodes import Hole, check_name
 from raynas.space.operation import as_value
-from raynas.space.plan import Plan, plan_of
+from raynas.space.plan import Plan, deciding_paths, plan_of
 from raynas.space.size import size
 from raynas.space.structure import Chain
 
@@ -76,6 +76,11 @@ class Space:
         """Which holes a filling asks for, in which order, and what each answer opens."""
         return plan_of(self)
 
+    @cached_property
+    def deciding(self) -> frozenset[str]:
+        """The paths of the holes whose values decide which other holes are active."""
+        return frozenset(deciding_paths(self.plan))
+
     def holes(self) -> list[tuple[str, Hole]]:
         """``(path, hole)`` of every hole that can become active, in the order of the walk."""
         return list(self.hole_map.items())
@@ -131,9 +136,12 @@ class Space:
         """Every hole's value from one of two parents."""
         return operators.crossover(self, a, b, rng)
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """All architectures with one hole changed (of a ``Float`` or a large ``Int``, a few steps)."""
-        return operators.neighbours(self, architecture)
+    def neighbours(self, architecture: Architecture) -> Sequence[Architecture]:
+        """All architectures with one hole changed (of a ``Float`` or a large ``Int``, a few steps).
+
+        Each is made when it is asked for.
+        """
+        return operators.Neighbours(self, architecture)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every filling once. Raises SpaceError for an infinite space."""

@@ -108,3 +108,10 @@ def test_not_lengths_of_time(text: str) -> None:
 )
 def test_lengths_of_time_for_people(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_no_finalists_after_all(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text("space: mlp\nfinalists: 3\nrepeats: 2\n")
+    assert read_spec(path, {"finalists": 0}).repeats is None
+    assert read_spec(path, {}).repeats == 2
