@@ -267,7 +267,11 @@ class Session:
 
     def _check_is_done(self) -> None:
         self._check = "done"
-        self.when_checked()
+        try:
+            self.when_checked()
+        except BaseException as error:
+            self.fatal = error
+            raise
 
     # -- reports -------------------------------------------------------------------------------------------------
 
