@@ -189,7 +189,8 @@ def run(
         writer.close()
         folder.stop.unlink(missing_ok=True)
         if session.refused and session.number == 0:  # as if it had never been asked
-            folder.remove()
+            with suppress(SearchFolderError):
+                folder.remove()
     return SearchResult(folder, history, tracking_message=session.tracking_message)
 
 

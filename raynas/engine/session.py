@@ -56,7 +56,8 @@ class Session:
         cost: what is known of an architecture before it is trained (``params``, ``flops``).
         finalists, repeats: after the last trial so many leading networks are trained again so many times.
         progress: called with every event after it was written.
-        judge: why the search cannot go on, by what the check before its first trial showed (None: it can).
+        judge: why the search cannot go on, by what the check before its first trial showed (it returns None where the
+            search can). None: there is no check.
         when_checked: called once that check has shown nothing.
     """
 
@@ -78,7 +79,7 @@ class Session:
         finalists: int = 0,
         repeats: int = 0,
         progress: Callable[[dict[str, Any]], None] | None = None,
-        judge: Callable[[dict[str, Any]], Exception | None] = lambda said: None,
+        judge: Callable[[dict[str, Any]], Exception | None] | None = None,
         when_checked: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
@@ -99,7 +100,8 @@ class Session:
         self._progress = progress
         self._judge = judge
         self.when_checked = when_checked
-        self._check: Literal["to do", "done"] | int = "to do"  # or the number of the trial whose worker does it
+        #: The number: that of the trial whose worker does the check.
+        self._check: Literal["to do", "done"] | int = "done" if judge is None else "to do"
         self.refused = False  # whether it showed that the search cannot go on
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
         self.message = ""
@@ -257,7 +259,7 @@ class Session:
 
     def checked(self, said: dict[str, Any]) -> None:
         """Takes in what the check showed; a search that cannot go on ends."""
-        if self._check == "done":
+        if self._check == "done" or self._judge is None:
             return  # Ray has tried that trial once more
         error = self._judge(said)
         if error is not None:
@@ -267,7 +269,11 @@ class Session:
 
     def _check_is_done(self) -> None:
         self._check = "done"
-        self.when_checked()
+        try:
+            self.when_checked()
+        except BaseException as error:
+            self.fatal = error
+            raise
 
     # -- reports -------------------------------------------------------------------------------------------------
 

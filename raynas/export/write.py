@@ -21,7 +21,7 @@ from raynas.engine.kept import Weights, begun_dtype, chosen_trial, kept_weights
 from raynas.engine.parts import Parts, input_shape, resumed_parts
 from raynas.engine.result import SearchResult
 from raynas.engine.working_folder import working_as_begun
-from raynas.errors import TaskError
+from raynas.errors import TaskError, UserError
 from raynas.export.errors import ExportError
 from raynas.export.program import Program, write_program
 from raynas.paths import absolute
@@ -147,7 +147,15 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
 
     from raynas.export.runtime import prepare
 
-    described = task.preprocessing()
+    try:
+        described = task.preprocessing()
+    except UserError:
+        raise
+    except Exception as error:  # it may look at the data, which may be gone
+        raise TaskError(
+            f"task {task.name!r} does not say how its inputs are prepared: preprocessing() ends with "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if described is None:
         return None
     described = json.loads(json.dumps(described))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -112,6 +111,15 @@ def test_relative_data_rare_classes_tensors_and_tokens(
     inputs = torch.randint(0, 50, (3, 6))
     assert torch.equal(raynas.load_model("out")(inputs), found.build(0)(inputs))
 
+    (copy,) = (found.folder / "source").rglob("nas.py")
+    copy.write_text(NAS.replace("auc[None]", "auc.repeat(2)"))
+    with pytest.raises(TaskError, match=r"metric 'val_one' is a Tensor of shape \(2,\)"):
+        raynas.resume("s", trials=4)
+    refused = raynas.load("s")
+    assert (refused.reason, len(refused.history.ended)) == ("error", 3), "it keeps what it has"
+    assert "val_one" in refused.message
+    copy.write_text(NAS)
+
     shutil.rmtree(work / "data")
     assert export_model("s", "again", trial=0).about["outputs"] == "classes"  # with made-up tokens
     shutil.rmtree(work)
@@ -131,16 +139,3 @@ def test_what_every_trial_would_fail_with_is_one_line_and_leaves_nothing(
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("error: metric 'val_confusion' is a list; a metric is one number")
     assert not list((tmp_path / "home").iterdir()), "no folder, and nothing of it in MLflow"
-
-
-def test_a_search_that_ran_before_keeps_what_it_has_where_it_cannot_go_on(work: Path) -> None:
-    budget = {"trials": 1, "workers": 1, "seed": 1, "mlflow": False}
-    found = raynas.search("nas.py:space", task="nas.py:Words", name="s", **budget)  # type: ignore[arg-type]
-    copy = found.folder / "source" / "nas.py"
-    copy.write_text(copy.read_text().replace("auc[None]", "auc.repeat(2)"))
-    with pytest.raises(TaskError, match=r"metric 'val_one' is a Tensor of shape \(2,\)"):
-        raynas.resume("s", trials=2)
-    again = raynas.load("s")
-    assert (again.reason, len(again.history.ended)) == ("error", 1)
-    assert "val_one" in again.message
-    assert json.loads((again.folder / "journal.jsonl").read_text().splitlines()[-1])["event"] == "session_ended"
