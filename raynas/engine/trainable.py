@@ -34,7 +34,6 @@ from raynas.space import Architecture, Space
 
 #: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
 _POLL_SECONDS = 0.1
-_TRACEBACK_CHARACTERS = 8_000
 #: In a checkpoint's values: the evaluation's own, and all measurements so far.
 _EVALUATION, _MEASURED = "evaluation", "measured"
 
@@ -95,7 +94,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         "error": {
             "type": type(error).__name__,
             "message": str(error),
-            "traceback": text[-_TRACEBACK_CHARACTERS:],
+            "traceback": text,
         },
     }
 
