@@ -6,6 +6,7 @@ Everything that a person can get wrong is found here, before a folder is made or
 from __future__ import annotations
 
 import difflib
+import os
 import random
 import secrets
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     rule = make_rule(spec)
     if len(rule.levels) > 1 or spec["grace_period"] is not None:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
-    spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
+    spec["name"] = check_name(spec["name"]) if spec["name"] else free_name(spec["space"], home)
     return spec
 
 
@@ -122,11 +123,12 @@ def settle_finalists(spec: dict[str, Any]) -> None:
         spec["repeats"] = DEFAULT_REPEATS
 
 
-def _free_name(space: str, home: Path) -> str:
+def free_name(space: str, home: Path) -> str:
+    """A name for a search of ``space`` that nothing in ``home`` has."""
     stem = space.rpartition(":")[2].strip("<>") or "search"
     stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).lstrip("._-") or "search"
     number = 1
-    while (home / f"{stem}-{number}").exists():
+    while os.path.lexists(home / f"{stem}-{number}"):
         number += 1
     return f"{stem}-{number}"
 
