@@ -6,6 +6,7 @@ Everything that a person can get wrong is found here, before a folder is made or
 from __future__ import annotations
 
 import difflib
+import os
 import random
 import re
 import secrets
@@ -120,7 +121,7 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     rule = make_rule(spec)
     if len(rule.levels) > 1 or spec["grace_period"] is not None:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
-    spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
+    spec["name"] = check_name(spec["name"]) if spec["name"] else free_name(spec["space"], home)
     return spec
 
 
@@ -155,12 +156,13 @@ def settle_finalists(spec: dict[str, Any]) -> None:
         spec["repeats"] = DEFAULT_REPEATS
 
 
-def _free_name(space: str, home: Path) -> str:
+def free_name(space: str, home: Path) -> str:
+    """A name for a search of ``space`` that nothing in ``home`` has."""
     stem = space.rpartition(":")[2].strip("<>") or "search"
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # é is e, and an accent of its own
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_NAME_LENGTH].rstrip("._-") or "search"
     number = 1
-    while (home / f"{stem}-{number}").exists():
+    while os.path.lexists(home / f"{stem}-{number}"):
         number += 1
     return f"{stem}-{number}"
 

@@ -14,10 +14,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
+from raynas.engine import trial_log
 from raynas.engine.folder import SearchFolder
 from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
-from raynas.journal.events import ELAPSED, STATE_OF_STOP
+from raynas.journal.events import ELAPSED, MESSAGE_CHARACTERS, STATE_OF_STOP, TRACEBACK_CHARACTERS, shortened
 from raynas.journal.finalists import next_repeat
 from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
@@ -342,6 +343,7 @@ class Session:
 
     def _write_end(self, trial: TrialRecord, reason: str, error: dict[str, Any] | None = None) -> None:
         state = STATE_OF_STOP.get(reason, "failed")
+        error = error and self._shortened(trial.number, error)
         self.record(
             "trial_ended",
             trial=trial.number,
@@ -365,6 +367,14 @@ class Session:
         ):
             self.message = self._first_error()
             self.stop("all_failed")
+
+    def _shortened(self, number: int, error: dict[str, Any]) -> dict[str, Any]:
+        """An error as the journal takes it; a message or traceback that is too long for it goes to the trial's log."""
+        limits = {"message": MESSAGE_CHARACTERS, "traceback": TRACEBACK_CHARACTERS}
+        short = {**error, **{key: shortened(error[key], limit) for key, limit in limits.items()}}
+        if short != error:
+            trial_log.append(self.folder.logs, number, "\n".join(("", error["message"], error["traceback"], "")))
+        return short
 
     def _first_error(self) -> str:
         first = self.history.trials[self.history.ended[0]]

@@ -37,7 +37,6 @@ from raynas.space import Architecture, Space
 
 #: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
 _POLL_SECONDS = 0.1
-_TRACEBACK_CHARACTERS = 8_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         "error": {
             "type": type(error).__name__,
             "message": str(error),
-            "traceback": text[-_TRACEBACK_CHARACTERS:],
+            "traceback": text,
         },
     }
 

@@ -21,6 +21,7 @@ from raynas.cli.pace import Pace
 from raynas.cli.progress import ProgressLines, watched
 from raynas.journal import History
 
+PATIENCE = 300.0
 SPEC = {"space": "resnet", "task": "digits", "strategy": "tpe", "scheduler": "asha", "seed": 5, "epochs": 9}
 
 
@@ -263,7 +264,7 @@ def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.stderr == "went on\n"
     assert done.returncode == 0
@@ -271,15 +272,16 @@ def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
 
 
 TALE = """
-import sys, time
+import sys
 from raynas.cli.progress import watched
 from tests.cli.test_live import Story
 with watched(waiting="checking") as watcher:
     told = Story(watcher)
     told.middle()
-    time.sleep(0.6)
+    draw = watcher._live.refresh if hasattr(watcher, "_live") else lambda: None
+    draw()
     print("a word to standard error", file=sys.stderr)
-    time.sleep(0.6)
+    draw()
     if sys.argv[1] == "raise":
         raise KeyboardInterrupt
 print("the outcome")
@@ -300,7 +302,7 @@ def in_a_terminal(*arguments: str, term: str = "xterm-256color") -> str:
         env=environment,
     ) as process:
         os.close(theirs)
-        sent, until = b"", time.monotonic() + 60
+        sent, until = b"", time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if select.select([ours], [], [], 0.2)[0]:
                 try:
@@ -310,7 +312,7 @@ def in_a_terminal(*arguments: str, term: str = "xterm-256color") -> str:
                 if not piece:
                     break
                 sent += piece
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE)
     os.close(ours)
     return sent.decode("utf-8")
 
