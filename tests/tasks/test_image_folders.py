@@ -98,6 +98,17 @@ def test_two_readings_are_named_and_neither_is_taken(case: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
+def test_a_part_of_which_nothing_can_be_read_is_no_missing_part(tmp_path: Path) -> None:
+    root = make(tmp_path / "data", "train/cat", "train/dog")
+    (root / "val" / "cat").mkdir(parents=True)
+    assert not ImageClassification(root).cached.about.held_out
+    (root / "val" / "cat" / "1.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(
+        TaskError, match=r"val holds no image that can be read \(broken links\); mend it, or take it out"
+    ):
+        ImageClassification(root)
+
+
 def test_an_option_decides(tmp_path: Path) -> None:
     loose = ImageClassification(make(tmp_path / "loose", "train", "test", "car"), layout="classes")
     assert loose.classes == ("car", "test", "train")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from raynas.errors import TaskError
-from raynas.tasks.images.formats import SUFFIXES, is_image
+from raynas.tasks.images.formats import SUFFIXES, is_image, kind_of
 from raynas.tasks.images.source import PARTS, first_part, words
 
 Layout = Literal["classes", "splits"]
@@ -151,6 +151,11 @@ def _split(root: Path, children: dict[str, Path], part: dict[str, str]) -> Parts
             )
     if not of["train"]:
         raise TaskError(f"{root} has no folder to train on among its parts ({_listed(part)}); name one train")
+    for path in folders(root):
+        if path.name not in children and named_parts([path.name, *part]).get(path.name) in ("train", "valid"):
+            lost = sorted({kind for kind, may in map(kind_of, _entries(path)) if may})
+            if lost:
+                raise TaskError(f"{path} holds no image that can be read ({', '.join(lost)}); mend it, or take it out")
     train = _inner(children[of["train"][0]], "train")
     valid = _inner(children[of["valid"][0]], "valid") if of["valid"] else None
     for folder in (train, valid):
@@ -175,6 +180,10 @@ def _inner(folder: Path, part: str) -> Path:
 
 def _class_folders(folder: Path) -> list[str]:
     return [path.name for path in folders(folder) if has_images(path)]
+
+
+def _entries(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*") if not path.name.startswith(".") and not path.is_dir())
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:
