@@ -54,6 +54,7 @@ READ = {
     "parts": (["train/cat", "train/dog", "val/cat", "val/dog", "test/cat"], ["cat", "dog"], 8, 8),
     "years": (["train2017/cat", "train2017/dog", "val2017/cat"], ["cat", "dog"], 8, 4),
     "one prefix": (["leaf_train/cat", "leaf_train/dog", "leaf_valid/dog"], ["cat", "dog"], 8, 4),
+    "words in one": (["TrainingData/cat", "TrainingData/dog", "testdata/cat"], ["cat", "dog"], 8, 0),
     "loose tests": (["train_cleaned/cat", "train_cleaned/dog", "test"], ["cat", "dog"], 8, 0),
     "repeated": (["seg_train/seg_train/sea", "seg_train/seg_train/wood", "seg_test/seg_test/sea", "seg_pred/seg_pred"],
                  ["sea", "wood"], 8, 0),

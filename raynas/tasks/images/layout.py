@@ -63,7 +63,7 @@ def parts_of(root: Path, layout: Layout | None) -> Parts:
 
 
 def first_parts(root: Path) -> Parts:
-    """How the first release read a folder, so that a search begun with them goes on with its data."""
+    """How the first release read a folder, so that a search begun with it goes on with its data."""
     parts = {first_part(path.name): path for path in folders(root)}
     train = parts.get("train")
     found = train is not None and any(_named_images(folder) for folder in folders(train))
@@ -87,7 +87,7 @@ def named_parts(names: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, tuple[str, frozenset[str]]] = {}
     for name in names:
-        there = words(name)
+        there = [single for word in words(name) for single in _singles(word)]
         parts = {PARTS[word] for word in there if word in PARTS}
         if len(parts) == 1:
             rest = frozenset(word for word in there if word not in PARTS) - _FILLERS
@@ -97,6 +97,14 @@ def named_parts(names: Iterable[str]) -> dict[str, str]:
         for name, (part, rest) in found.items()
         if not rest or any(other != part and rest == others for other, others in found.values())
     }
+
+
+def _singles(word: str) -> list[str]:
+    """Two words that are written as one: ``["train", "data"]``."""
+    for named in PARTS:
+        if word.startswith(named) and word.removeprefix(named) in _FILLERS:
+            return [named, word.removeprefix(named)]
+    return [word]
 
 
 def _is_class(part: dict[str, str], children: dict[str, Path], holding: dict[str, set[str]]) -> bool:
