@@ -9,6 +9,7 @@ import struct
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,11 +206,12 @@ def test_a_format_is_read_where_its_package_is_installed(tmp_path: Path, monkeyp
             pass
 
     package = ModuleType("pillow_heif")
-    package.register_heif_opener = (
-        lambda: Image.register_open(  # type: ignore[attr-defined]
-            "HEIF", Picture, lambda head: head[4:8] == b"ftyp"
-        )
-    )
+    stand_in: Any = Picture
+
+    def register() -> None:
+        Image.register_open("HEIF", stand_in, lambda head: head[4:8] == b"ftyp")
+
+    monkeypatch.setattr(package, "register_heif_opener", register, raising=False)
     monkeypatch.setitem(sys.modules, "pillow_heif", package)
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))
