@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from raynas.cli.console import make_console, say
 from raynas.cli.words import counted, size_words
+from raynas.counts import digits
 from raynas.durations import format_duration
 from raynas.tasks.objective import Objective
 
@@ -26,8 +26,9 @@ def print_plan(plan: Plan) -> None:
     console.print()
     if plan.data:
         say(console, f"data: {plan.data}")
-    size = "infinitely many" if plan.size == math.inf else size_words(str(plan.size))
-    say(console, f"architectures: {size}; one of them:")
+    size = size_words(digits(plan.size))
+    least = "" if plan.size_exact else "at least "
+    say(console, f"architectures: {least}{size}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()

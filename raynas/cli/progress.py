@@ -104,7 +104,7 @@ class ProgressLines:
         history = self._history
         history.apply(event)
         if event["event"] == "search_started":
-            self._write(f"search {event['name']}: space and task are fine, starting Ray")
+            self._write(f"search {event['name']}: the space is fine; starting Ray and trying one step")
         elif event["event"] == "session_started":
             self._limit = _planned(history, event)
             self._write(_opening(history, event))
@@ -133,7 +133,8 @@ class ProgressLines:
         return f"[{ended:>{len(str(self._limit))}}/{self._limit}]" if self._limit else f"[{ended}]"
 
     def _best_number(self) -> int | None:
-        return next((record.number for record in self._history.best(1)), None)
+        best = self._history.best_trial
+        return None if best is None else best.number
 
 
 def remarks(event: Mapping[str, Any]) -> list[str]:
@@ -184,7 +185,7 @@ def outcome(trial: TrialRecord, history: History) -> str:
 
 def standing(history: History, news: bool = False) -> str:
     """The best so far, with the default's figure beside it."""
-    best = next(iter(history.best(1)), None)
+    best = history.best_trial
     if best is None:
         return "nothing to compare yet"
     text = f"{'NEW BEST' if news else 'best'} {shown(history.value(best))} (trial {best.number})"

@@ -39,7 +39,10 @@ def search(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same settings as a YAML file; flags override it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The same settings as a YAML file (its paths are relative to it); flags override it."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name and its folder's (default: made up).")

@@ -166,7 +166,8 @@ def _size(entry: dict[str, Any]) -> str:
     size, bare = entry["size"], entry["size_without_recipe"]
     if size == "inf" and bare != "inf":
         return f"{size_words(bare)} networks, recipes without end"
-    return f"{size_words(size)} architectures"
+    least = "" if entry["size_exact"] else "at least "
+    return f"{least}{size_words(size)} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raynas import paths
 from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.earlier import absolute, read_warm_start
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
 from raynas.engine.parts import (
     Parts,
     find_parts,
+    free_name,
     label,
     make_searcher,
     preflight,
@@ -31,6 +33,8 @@ from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
+from raynas.engine.start_check import check_here
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
 
@@ -66,9 +70,14 @@ def search(
         UserError: the search cannot be run so; nothing was written.
     """
     home = home_folder(home)
-    spec, parts, earlier = _prepare(space, task, evaluator, config, home, settings)
+    spec, parts, earlier, named = _prepare(space, task, evaluator, config, home, settings)
     folder = SearchFolder(home, spec["name"])
-    folder.create()
+    if named:
+        folder.create()
+    else:
+        while not folder.claim():  # another search has taken the name meanwhile
+            spec["name"] = free_name(spec["space"], home)
+            folder = SearchFolder(home, spec["name"])
     with FolderLock(folder):
         return begin(folder, spec, parts, progress, earlier)
 
@@ -87,7 +96,8 @@ def plan(
     Raises:
         UserError: as ``search``.
     """
-    spec, parts, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    spec, parts, _, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    check_here(parts, spec)
     return make_plan(spec, parts)
 
 
@@ -98,8 +108,11 @@ def _prepare(
     config: str | os.PathLike[str] | None,
     home: Path,
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Any], Parts, dict[str, Any] | None]:
-    """The resolved spec, the parts and the warm start of a new search, checked; nothing is written."""
+) -> tuple[dict[str, Any], Parts, dict[str, Any] | None, bool]:
+    """The resolved spec, the parts and the warm start of a new search, checked; nothing is written.
+
+    At last: whether the search's name was given, not made up.
+    """
     given = {key: value for key, value in settings.items() if key != "seconds"}
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
     asked = read_spec(Path(config) if config is not None else None, given).model_dump()
@@ -107,24 +120,21 @@ def _prepare(
     for which in ("strategy", "scheduler"):
         asked[which] = label(asked[which])
     if asked["data"]:
-        asked["data"] = str(Path(asked["data"]).expanduser().absolute())
+        asked["data"] = str(paths.absolute(asked["data"]))
     if asked["warm_start"]:
         asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
-    parts = find_parts(
-        source_of("raynas.spaces", asked["space"] if space is None else space),
-        source_of("raynas.tasks", asked["task"] if task is None else task),
-        evaluator,
-        task_arguments(asked),
-    )
+    space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
+    task_source = source_of("raynas.tasks", asked["task"] if task is None else task, [space_source])
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(asked))
     spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
     earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, parts, earlier
+    return spec, parts, earlier, bool(asked["name"])
 
 
 def resume(
@@ -146,7 +156,8 @@ def resume(
 
     Args:
         trials, seconds: new totals over all sessions.
-        finalists, repeats: train so many of the leading networks again, so often (in all).
+        finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
+            further repeat is begun.
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -157,12 +168,13 @@ def resume(
     """
     folder = SearchFolder(home_folder(home), name)
     folder.require()
-    with FolderLock(folder):
-        result = SearchResult(folder)
+    with FolderLock(folder), working_as_begun(result := SearchResult(folder)):
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
         asked |= {"workers": workers, "address": address}
         given = {key for key, value in asked.items() if value is not None}
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
+        if finalists == 0 and repeats is None:
+            changes["repeats"] = None
         spec = {**completed(result.spec), **changes}
         settle_finalists(spec)
         changes |= {"repeats": spec["repeats"]} if finalists else {}
@@ -171,7 +183,8 @@ def resume(
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
-        preflight(parts, spec)
+        if not folder.stop.exists():  # asked to stop meanwhile
+            preflight(parts, spec)
         return run(folder, spec, parts, progress, history=result.history, changes=changes)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.engine.parts import input_shape, resumed_parts
 from raynas.engine.result import SearchResult
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError, SpecError
 from raynas.evaluators import checkpoint
 from raynas.journal import TrialRecord
@@ -113,14 +114,20 @@ def build(
     """
     record = chosen_trial(result, number)
     tensors = kept_weights(result, record).tensors if weights else {}
-    parts = resumed_parts(result, space=space, task=task)
-    shape = input_shape(parts)
-    if shape is None:
-        raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
-    module = parts.space.build(record.architecture, shape)
+    with working_as_begun(result):
+        parts = resumed_parts(result, space=space, task=task)
+        shape = input_shape(parts)
+        if shape is None:
+            raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
+        module = parts.space.build(record.architecture, shape, begun_dtype(result))
     if weights:
         module.load_state_dict(tensors)
     return module.eval()
+
+
+def begun_dtype(result: SearchResult) -> str | None:
+    """The dtype of an input, as the search's journal has it; None where it does not: float32, as those searches did."""
+    return (result.begun.get("task") or {}).get("input_dtype")
 
 
 def _folder(result: SearchResult, number: int) -> Any:

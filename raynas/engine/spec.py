@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from raynas.durations import parse_duration
+from raynas.engine.spec_paths import anchored
 from raynas.errors import SpecError
 
 #: A search that names no budget ends by itself within a few minutes on a laptop.
@@ -241,6 +242,8 @@ def read_spec_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
     """The spec of a file with ``overrides`` (those that are not None) in place of its fields.
 
+    Relative paths in the file are relative to it.
+
     Raises:
         SpecError: see ``make_spec`` and ``read_spec_file``.
     """
@@ -248,8 +251,10 @@ def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
     if path is None:
         return make_spec(given)
     values, lines = read_spec_file(path)
+    if given.get("finalists") == 0:  # the file's repeats are of the finalists that are not wanted now
+        given = {"repeats": None, **given}
     make_spec({"space": "-", **values}, origin=str(path), lines=lines)
-    return make_spec({**values, **given})
+    return make_spec({**anchored(values, path, lines, given), **given})
 
 
 def write_spec(path: Path, spec: Mapping[str, Any]) -> None:

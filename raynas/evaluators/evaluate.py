@@ -56,7 +56,7 @@ def restore(space: Space, architecture: Architecture, task: Any, tensors: Mappin
         SpaceError: the space does not hold the architecture.
         RuntimeError: the weights are another network's.
     """
-    model = space.build(architecture, task.input_shape)
+    model = space.build(architecture, task.input_shape, getattr(task, "input_dtype", None))
     prefix = "model."
     model.load_state_dict({name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)})
     return model.eval()

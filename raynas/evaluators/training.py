@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from raynas.errors import SpaceError, UserError
-from raynas.evaluators.evaluator import Evaluator, TrialContext
+from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
 from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, usable
+from raynas.evaluators.few import few_rows
 from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
 from raynas.evaluators.recipe import Recipe
 from raynas.tasks.task import Data, Task
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Of so many samples is the step that tells whether a network can do its arithmetic in some way.
 FEW_SAMPLES = 4
+
+#: What a training measures where the task's metrics are the usual ones.
+_USUAL_METRICS = ("val_accuracy", "val_loss", "train_loss", "lr", "images_per_second")
 
 
 class Training(Evaluator):
@@ -113,7 +117,7 @@ class Training(Evaluator):
             torch.set_float32_matmul_precision("high")
         recipe = Recipe.of(space.network(architecture).recipe, self.recipe)
         torch.manual_seed(seed_of(context.seed, "weights"))
-        return space.build(architecture, self.task.input_shape).to(context.device), recipe
+        return space.build(architecture, self.task.input_shape, self._input_dtype()).to(context.device), recipe
 
     def _possible(self, model: nn.Module, data: Data, way: Execution, device: str) -> Execution:
         """The search's way of doing the arithmetic, or the next one that this network can do; the trial's log says so.
@@ -144,20 +148,28 @@ class Training(Evaluator):
             self.execution = Execution.of({key: value for key, value in decisions.items() if key != "reason"})
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
-        shape = tuple(space.check(architecture, self.task.input_shape))
+        shape = tuple(space.check(architecture, self.task.input_shape, self._input_dtype()))
         if shape != self.task.output_shape:
             raise SpaceError(
                 f"the network's output has shape {shape}, task {self.task.name!r} needs {self.task.output_shape}; "
                 f"end the space with a head of {self.task.num_classes} outputs"
             )
-        data = self._data("cpu")
-        few = Data(data.train_inputs[:8], data.train_targets[:8], data.valid_inputs[:8], data.valid_targets[:8])
-        evaluation = self.start(space, architecture, TrialContext(number=0, seed=0, max_steps=1))
-        evaluation = TrainingEvaluation(
-            evaluation.model, self.task, few, evaluation.recipe, evaluation.context, self.execution
-        )
+        return _USUAL_METRICS if type(self.task).metrics is Task.metrics else ()
+
+    def check(self, space: Space, architecture: Architecture, context: TrialContext) -> Measurement:
+        """Two batches, and a validation on a few rows of all classes; on all rows where it fails on those."""
         try:
-            return tuple(next(evaluation.measurements()).metrics)
+            evaluation = self.start(space, architecture, replace(context, max_steps=1, step_seconds=None))
+            size, data = evaluation.recipe.batch_size, evaluation.data
+            few = few_rows(data, size)
+            try:
+                return self._one_step(evaluation, few)
+            except UserError:
+                raise
+            except Exception:
+                if len(few.valid_inputs) == len(data.valid_inputs):
+                    raise
+                return self._one_step(evaluation, few_rows(data, size, whole_validation=True))
         except UserError:
             raise
         except Exception as error:
@@ -165,6 +177,13 @@ class Training(Evaluator):
                 f"one training step on task {self.task.name!r} fails: {type(error).__name__}: {error}; "
                 f"the architecture was {space.short_name(architecture)}"
             ) from error
+
+    def _one_step(self, like: TrainingEvaluation, data: Data) -> Measurement:
+        evaluation = TrainingEvaluation(like.model, self.task, data, like.recipe, like.context, like.execution)
+        return next(evaluation.measurements())
+
+    def _input_dtype(self) -> str | None:
+        return getattr(self.task, "input_dtype", None)
 
     def _data(self, device: str) -> Data:
         if device not in self._copies:

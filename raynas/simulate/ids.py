@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raynas.errors import SpaceError
-from raynas.simulate.processes import available_cores, for_all
+from raynas.paths import home_folder
+from raynas.resources import available_cpus
+from raynas.simulate.processes import for_all
 from raynas.space import Architecture, Space
 from raynas.space.canonical import VERSION
 
@@ -34,7 +36,7 @@ def row_ids(space: Space, architectures: Sequence[Architecture]) -> list[Ids]:
     rest = len(architectures) - len(found)
     if rest <= 0:
         return found
-    takes = (time.perf_counter() - began) / len(found) * rest / available_cores()
+    takes = (time.perf_counter() - began) / len(found) * rest / available_cpus()
     if takes < _LONG_SECONDS:
         return found + [_ids(space, row, architectures[row]) for row in range(len(found), len(architectures))]
     kept = _folder() / f"{_key(space, architectures)}.json"
@@ -67,7 +69,7 @@ def _ids(space: Space, row: int, architecture: Architecture) -> Ids:
 
 
 def _folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache"
     return Path(cache) / "raynas" / "ids"
 
 

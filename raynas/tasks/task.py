@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from raynas.tasks.objective import Mode, Objective
 
@@ -47,6 +47,9 @@ class Task(ABC):
     input_shape: tuple[int, ...]
     #: Number of classes (length of a network's output).
     num_classes: int
+    #: What a network's outputs are: ``"classes"`` (one score a class, whose softmax is a probability) or ``"values"``
+    #: (anything else). None: found out where it is certain (raynas.tasks.samples), else ``"values"``.
+    outputs: Literal["classes", "values"] | None = None
     #: What a search over this task tries to make good, unless the person searching says otherwise.
     objective: Objective = Objective("val_accuracy", "max")
     #: Which way the task's other metrics are good, for example ``{"val_mae": "min"}``: one that stands here, or that
@@ -56,6 +59,14 @@ class Task(ABC):
     default_epochs: int = 9
     #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
     recipe: Mapping[str, Any] = MappingProxyType({})
+
+    @cached_property
+    def input_dtype(self) -> str:
+        """The dtype of a prepared input as torch names it, such as ``"int64"`` for token numbers: that of the data.
+
+        A task that always gives one dtype says so with a class attribute; its data is then not loaded for this.
+        """
+        return str(self.prepare(self.data.train_inputs[:2].clone()).dtype).removeprefix("torch.")
 
     @property
     def output_shape(self) -> tuple[int, ...]:
