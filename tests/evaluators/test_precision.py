@@ -96,6 +96,7 @@ def test_a_later_architecture_that_cannot_is_trained_in_the_nearest_way(
         assert (f"trained in {found.precision}, {found.layout}" in said) == cannot
         assert next(evaluation.measurements()).metrics["val_accuracy"] > 0.1
         assert "val_loss" in evaluator.check(space, architecture, CONTEXT).metrics  # as before a search
+        capsys.readouterr()
 
 
 def test_trying_it_changes_nothing() -> None:
