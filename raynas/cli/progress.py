@@ -142,8 +142,11 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
     if event["event"] == "search_started":
         summary = event.get("task", {}).get("summary")
         return [f"data: {summary}"] if summary else []
-    explanation = event.get("explanation") if event["event"] == "session_started" else None
-    return [f"strategy: {explanation}"] if explanation else []
+    if event["event"] != "session_started":
+        return []
+    explanation, reason = event.get("explanation"), (event.get("decisions") or {}).get("reason")
+    lines = [f"arithmetic: {reason}"] if reason and event["session"] == 0 else []
+    return lines + ([f"strategy: {explanation}"] if explanation else [])
 
 
 def _planned(history: History, session: dict[str, Any]) -> int | None:

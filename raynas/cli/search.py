@@ -181,6 +181,14 @@ def search(
             metavar="auto|cpu|cuda|mps", help="What trials train on (default: auto).", rich_help_panel=MACHINES
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|fp32|bf16",
+            help="Number format of convolutions and matrix products (default: auto, the faster one by a short timing).",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
     trial_timeout: Annotated[
         float | None,
         typer.Option(
@@ -277,6 +285,7 @@ def search(
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,
         "device": device,
+        "precision": precision,
         "trial_timeout": trial_timeout,
         "keep_best": keep_best,
         "mlflow": mlflow,

@@ -111,6 +111,11 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
         )
+    if spec["precision"] != "auto" and not parts.evaluator.chooses_precision:
+        raise SpecError(
+            f"precision is a setting of training, and {type(parts.evaluator).__name__} decides it by itself; "
+            "leave it out"
+        )
     spec["epochs"] = spec["epochs"] or (TIMED_STEPS if spec["trial_time"] else parts.evaluator.default_steps)
     spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
     if spec["trials"] is None and spec["time"] is None:

@@ -257,8 +257,9 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
         if "decisions" in session.started:
             return dict(session.started["decisions"])
     if slots.device != "cpu" and not _reachable(slots.device):
-        return {}
-    context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(slots.cpus)), slots.device)
+        return {} if spec["precision"] == "auto" else {"precision": spec["precision"]}
+    threads, precision = max(1, int(slots.cpus)), spec["precision"]
+    context = TrialContext(0, spec["seed"], spec["epochs"], threads, slots.device, precision=precision)
     try:
         return parts.evaluator.decide(parts.space, parts.space.default(), context)
     except UserError:

@@ -89,6 +89,7 @@ class SearchSpec(BaseModel):
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     trial_timeout: Annotated[float, BeforeValidator(_seconds)] | None = None
     keep_best: Annotated[int, Field(ge=0, strict=True)] = 3
     mlflow: bool = True
@@ -136,6 +137,8 @@ class Settings(TypedDict, total=False):
     """What each trial gets; fractions of a GPU are shared, not isolated."""
     device: str | None
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    precision: str | None
+    """``auto`` (what is faster here, by a short timing), ``fp32`` or ``bf16``."""
     trial_timeout: float | str | None
     """Limit on one step (epoch) of a trial, in seconds ("5m" is understood too)."""
     keep_best: int | None
