@@ -22,6 +22,8 @@ FLOORS = {
     "paths": 0,
     "registry": 0,
     "locks": 0,
+    "resources": 0,
+    "running_clock": 0,
     "space": 1,
     "blocks": 1,
     "tasks": 2,

@@ -20,6 +20,8 @@ class Wine(Task):
     # outputs = "values" where they are no scores of classes: an exported model then prints them as they are.
     # What trials are compared by: a metric from metrics() below, with val_ before it, or val_loss ("min").
     objective = Objective("val_accuracy", "max")
+    # Which way the other metrics are good, for a search by one of them (--metric); for val_loss it is known.
+    directions = {"val_worst_class": "max"}
     default_epochs = 9  # a trial's full budget
     recipe = {"batch_size": 16}  # how to train on this data, unless a space says otherwise (docs/training.md)
 
@@ -36,9 +38,10 @@ class Wine(Task):
         return Data(inputs[~validation], targets[~validation], inputs[validation], targets[validation])
 
     def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
-        """From what load() gave to what a network takes, a batch at a time. The default turns bytes to [-1, 1].
+        """From what load() gave to what a network takes, a batch at a time; what comes in may be changed in place.
 
-        Other numbers stay: token numbers arrive as integers.
+        The default turns bytes into floats in [-1, 1] and leaves all else as it is (floats; token numbers), so here it
+        could be left out.
         """
         return inputs
 

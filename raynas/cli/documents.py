@@ -95,6 +95,7 @@ def plan(plan: Plan) -> dict[str, Any]:
         "data": plan.data,
         "size": digits(plan.size),
         "sample": plan.sample.to_json(),
+        "size_exact": plan.size_exact,
         "workers": plan.workers,
         "step_seconds": plan.step_seconds,
         "steps_per_trial": plan.steps_per_trial,
@@ -106,7 +107,7 @@ def plan(plan: Plan) -> dict[str, Any]:
 
 
 def sizes(space: Space) -> dict[str, str]:
-    """The numbers of fillings, in all and without the recipe, exact: digits, or ``"inf"``.
+    """The numbers of fillings, in all and without the recipe: digits, or ``"inf"``.
 
     Strings, since they may not fit a program's integers.
     """

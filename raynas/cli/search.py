@@ -141,7 +141,11 @@ def search(
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(metavar="min|max", help="Whether that metric is to be small or large.", rich_help_panel=OBJECTIVE),
+        typer.Option(
+            metavar="min|max",
+            help="Which way that metric is good (default: as the task says; needed where it says nothing).",
+            rich_help_panel=OBJECTIVE,
+        ),
     ] = None,
     workers: Workers = None,
     max_concurrent: Annotated[

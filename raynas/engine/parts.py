@@ -6,6 +6,7 @@ Everything that a person can get wrong is found here, before a folder is made or
 from __future__ import annotations
 
 import difflib
+import os
 import random
 import re
 import secrets
@@ -26,7 +27,7 @@ from raynas.paths import absolute, home_folder
 from raynas.registry import is_file
 from raynas.space import Space
 from raynas.space.shapes import time_limit
-from raynas.tasks.objective import Objective
+from raynas.tasks.objective import Mode, Objective, mode_of
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
@@ -105,9 +106,8 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if hasattr(parts.task, "content") and parts.task is not parts.task_source.obj:
         # A resumed search, and its workers, are to see the same data; an object made already knows its own.
         spec["task_options"] = {**spec["task_options"], "content": parts.task.content}
-    objective = parts.evaluator.objective
-    if spec["metric"] is None:
-        spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
+    spec["metric"] = spec["metric"] or parts.evaluator.objective.metric
+    spec["mode"] = spec["mode"] or _direction(parts, spec)
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
@@ -122,8 +122,21 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     rule = make_rule(spec)
     if len(rule.levels) > 1 or spec["grace_period"] is not None:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
-    spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
+    spec["name"] = check_name(spec["name"]) if spec["name"] else free_name(spec["space"], home)
     return spec
+
+
+def _direction(parts: Parts, spec: dict[str, Any]) -> Mode:
+    """Which way the metric is good.
+
+    Raises:
+        SpecError: nobody knows it; or no such metric is measured, which is then the likelier mistake.
+    """
+    try:
+        return mode_of(spec["metric"], parts.evaluator.objective, parts.evaluator.directions)
+    except SpecError:
+        preflight(parts, spec)
+        raise
 
 
 def settle_finalists(spec: dict[str, Any]) -> None:
@@ -144,12 +157,13 @@ def settle_finalists(spec: dict[str, Any]) -> None:
         spec["repeats"] = DEFAULT_REPEATS
 
 
-def _free_name(space: str, home: Path) -> str:
+def free_name(space: str, home: Path) -> str:
+    """A name for a search of ``space`` that nothing in ``home`` has."""
     stem = space.rpartition(":")[2].strip("<>") or "search"
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # é is e, and an accent of its own
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_NAME_LENGTH].rstrip("._-") or "search"
     number = 1
-    while (home / f"{stem}-{number}").exists():
+    while os.path.lexists(home / f"{stem}-{number}"):
         number += 1
     return f"{stem}-{number}"
 

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from raynas.engine.cluster import available_cpus
 from raynas.engine.parts import Parts, make_rule, step_seconds
 from raynas.evaluators.evaluator import TrialContext
+from raynas.resources import available_cpus
 from raynas.space import Architecture
 
 #: One step of the default and of this many random samples is measured.
@@ -29,6 +29,7 @@ class Plan:
         spec: the resolved settings.
         data: what the task says of its data, in one line; "" where it says nothing.
         size: fillings of the space (``inf`` with a real-valued hole).
+        size_exact: whether there are just so many, rather than at least so many.
         sample: a random architecture.
         step_seconds: one step on one worker: an epoch, measured (median of the default's and of random samples'), or
             its share of ``trial_time``.
@@ -41,6 +42,7 @@ class Plan:
     spec: dict[str, Any]
     data: str
     size: float
+    size_exact: bool
     sample: Architecture
     sample_text: str
     step_seconds: float
@@ -69,6 +71,8 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     if size <= _TRIABLE:
         limits["size"] = int(size)
     known = {key: value for key, value in limits.items() if value is not None}
+    if not parts.space.size_exact:
+        known.pop("size", None)
     limit = min(known, key=known.__getitem__) if known else "none"
     trials = known.get(limit)
     repeats = spec["finalists"] * (spec["repeats"] or 0) if limit != "time" else 0
@@ -77,6 +81,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
         spec=spec,
         data=str(getattr(parts.task, "summary", "") or ""),
         size=size,
+        size_exact=parts.space.size_exact,
         sample=samples[0],
         sample_text=parts.space.pretty(samples[0]),
         step_seconds=seconds,

@@ -15,10 +15,10 @@ from typing import Any
 
 from raynas import __version__
 from raynas.counts import digits
-from raynas.engine.cluster import Slots, available_cpus, cluster
+from raynas.engine.cluster import Slots, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
-from raynas.engine.memory import available_bytes, fair_share_bytes
+from raynas.engine.memory import fair_share_bytes
 from raynas.engine.parts import (
     Parts,
     input_dtype,
@@ -37,6 +37,7 @@ from raynas.engine.working_folder import working_folder
 from raynas.errors import SearchFolderError, SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
+from raynas.resources import available_bytes, available_cpus
 from raynas.space import Architecture
 from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
@@ -89,6 +90,7 @@ def _write_beginning(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
                 "size": digits(parts.space.size()),
@@ -178,6 +180,7 @@ def run(
                 step_timeout=spec["trial_timeout"],
                 step_seconds=step_seconds(spec),
                 rungs=tuple(session.rule.levels),
+                metric=spec["metric"],
                 decisions=decisions,
                 working_folder=working_folder(),
             )

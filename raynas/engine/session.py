@@ -14,11 +14,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
+from raynas.engine import trial_log
 from raynas.engine.folder import SearchFolder
 from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
-from raynas.journal.events import STATE_OF_STOP
+from raynas.journal.events import ELAPSED, MESSAGE_CHARACTERS, STATE_OF_STOP, TRACEBACK_CHARACTERS, shortened
 from raynas.journal.finalists import next_repeat
+from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
 from raynas.searchers import warm
@@ -107,6 +109,7 @@ class Session:
         self.tracking_message = ""  # what is not in MLflow at the end, in one line
         self.fatal: BaseException | None = None  # what a hook raised: Ray turns it into text
         self.facts = 0  # events written in this session
+        self.clock = RunningClock()  # of the limit on time; made again when that begins to count
         self._ended_here = self._failed_here = 0
         self._attempts: dict[int, int] = {}
         self._deaths: dict[int, tuple[str, str, bool]] = {}  # of a trial's last worker: reason, words, had it begun?
@@ -122,7 +125,7 @@ class Session:
     def record(self, event: str, **fields: Any) -> None:
         """Writes a fact, then acts on it: the history and whoever watches learn it after it is on its way to disk."""
         try:
-            written = self.writer.write(event, **fields)
+            written = self.writer.write(event, **fields, **{ELAPSED: round(self.clock.seconds(), 3)})
         except BaseException as error:
             self.fatal = error
             raise
@@ -282,12 +285,12 @@ class Session:
             return "stop"
         if step <= trial.steps:
             return "continue"  # known: emitted again after a promotion, or a death between report and checkpoint
-        if self.objective.metric not in metrics:
-            error = self._metric_missing(metrics)
-            self.failed(number, "exception", error)
-            self.message = error["message"]
-            self.stop("all_failed")
+        missing = None if self.objective.metric in metrics else self._metric_missing(metrics)
+        if missing is not None and all(map(math.isfinite, metrics.values())):
+            self.failed(number, "exception", missing)
             return "stop"
+        if missing is not None:  # a trial that diverged has no value to be compared by
+            metrics = {**metrics, self.objective.metric: math.nan}
         rule = self.rule if trial.repeat_of is None else self._full_budget
         decision = rule.record(number, step, self._value(metrics))
         self.record(
@@ -303,7 +306,7 @@ class Session:
         )
         if decision.action == "stop":
             assert decision.reason is not None
-            self._write_end(trial, decision.reason)
+            self._write_end(trial, decision.reason, missing)
         return decision.action
 
     def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
@@ -340,6 +343,7 @@ class Session:
 
     def _write_end(self, trial: TrialRecord, reason: str, error: dict[str, Any] | None = None) -> None:
         state = STATE_OF_STOP.get(reason, "failed")
+        error = error and self._shortened(trial.number, error)
         self.record(
             "trial_ended",
             trial=trial.number,
@@ -364,6 +368,14 @@ class Session:
             self.message = self._first_error()
             self.stop("all_failed")
 
+    def _shortened(self, number: int, error: dict[str, Any]) -> dict[str, Any]:
+        """An error as the journal takes it; a message or traceback that is too long for it goes to the trial's log."""
+        limits = {"message": MESSAGE_CHARACTERS, "traceback": TRACEBACK_CHARACTERS}
+        short = {**error, **{key: shortened(error[key], limit) for key, limit in limits.items()}}
+        if short != error:
+            trial_log.append(self.folder.logs, number, "\n".join(("", error["message"], error["traceback"], "")))
+        return short
+
     def _first_error(self) -> str:
         first = self.history.trials[self.history.ended[0]]
         error = first.error or {}
@@ -374,7 +386,8 @@ class Session:
         return float(metrics.get(self.objective.metric, math.nan))
 
     def _metric_missing(self, metrics: dict[str, float]) -> dict[str, Any]:
-        there = ", ".join(sorted(metrics))
+        odd = {name: f"{name} {value}" for name, value in metrics.items() if not math.isfinite(value)}
+        there = ", ".join(odd.get(name, name) for name in sorted(metrics))
         message = f"metric {self.objective.metric!r} is not among those reported ({there}); choose one with --metric"
         return {"type": "UserError", "message": message, "traceback": ""}
 

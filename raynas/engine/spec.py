@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from raynas.durations import parse_duration
 from raynas.engine.spec_paths import anchored
@@ -96,12 +96,6 @@ class SearchSpec(BaseModel):
     name: str | None = None
     address: str | None = None
 
-    @model_validator(mode="after")
-    def _metric_has_a_mode(self) -> SearchSpec:
-        if self.metric is not None and self.mode is None:
-            object.__setattr__(self, "mode", "min" if self.metric.endswith("loss") else "max")
-        return self
-
 
 class Settings(TypedDict, total=False):
     """The keywords of ``raynas.search``: those of ``SearchSpec``, with the same names (``seconds``: its ``time``)."""
@@ -157,9 +151,9 @@ class Settings(TypedDict, total=False):
     reduction_factor: int | None
     """One trial in so many goes on past a rung."""
     metric: str | None
-    """What is measured as good; default: the task's."""
+    """What trials are compared by; default: the task's objective."""
     mode: str | None
-    """``min`` or ``max``."""
+    """``min`` or ``max``: which way the metric is good, where neither the task nor RayNAS knows it."""
     address: str | None
     """Of a running Ray cluster that shares ``home``; default: a private Ray on this machine."""
 

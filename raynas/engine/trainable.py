@@ -31,14 +31,12 @@ from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
 from raynas.engine.worker_check import check_in_worker
 from raynas.engine.working_folder import enter
 from raynas.evaluators import checkpoint
+from raynas.evaluators.checkpoint import EVALUATION, MEASURED
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
 from raynas.space import Architecture, Space
 
 #: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
 _POLL_SECONDS = 0.1
-_TRACEBACK_CHARACTERS = 8_000
-#: In a checkpoint's values: the evaluation's own, and all measurements so far.
-_EVALUATION, _MEASURED = "evaluation", "measured"
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,8 @@ class WorkerSetup:
         memory_bytes: what a trial may take (None: no limit).
         step_timeout: seconds that a step may take (None: no limit).
         step_seconds: seconds of training that a step is (None: a step is an epoch).
+        rungs: the steps at which the scheduler decides.
+        metric: what trials are compared by.
         decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
         working_folder: where the search was begun: relative paths in a task are read from there (None: not known).
     """
@@ -68,6 +68,7 @@ class WorkerSetup:
     step_timeout: float | None = None
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
+    metric: str | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
     working_folder: str | None = None
 
@@ -82,7 +83,8 @@ class WorkerSetup:
     def context(self, number: int) -> TrialContext:
         """What the evaluation of trial ``number`` must know."""
         seed = trial_seed(self.seed, number)
-        return TrialContext(number, seed, self.max_steps, self.threads, self.device, self.step_seconds, self.rungs)
+        budget = self.max_steps, self.threads, self.device, self.step_seconds, self.rungs, self.metric
+        return TrialContext(number, seed, *budget)
 
 
 def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
@@ -112,7 +114,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         "error": {
             "type": type(error).__name__,
             "message": str(error),
-            "traceback": text[-_TRACEBACK_CHARACTERS:],
+            "traceback": text,
         },
     }
 
@@ -191,9 +193,9 @@ class TrialRunner(tune.Trainable):
             self._watchdog.check()
         found = checkpoint.newest(trial.folder)
         if found is not None:
-            trial.measured = found.state.values[_MEASURED]
+            trial.measured = found.state.values[MEASURED]
             trial.unreported = bool(trial.measured)
-            trial.evaluation.load(State(found.state.tensors, found.state.values[_EVALUATION]))
+            trial.evaluation.load(State(found.state.tensors, found.state.values[EVALUATION]))
         trial.measurements = trial.evaluation.measurements(self._should_stop)
 
     def _should_stop(self) -> bool:
@@ -245,7 +247,7 @@ class TrialRunner(tune.Trainable):
         trial = self._trial
         assert trial.evaluation is not None
         state = trial.evaluation.state()
-        state = State(state.tensors, {_EVALUATION: state.values, _MEASURED: trial.measured})
+        state = State(state.tensors, {EVALUATION: state.values, MEASURED: trial.measured})
         try:
             checkpoint.save(trial.folder, last.step if last else 0, state, last, partial=partial)
         except OSError as error:

@@ -13,10 +13,11 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import TaskError
-from raynas.tasks.objective import Objective
+from raynas.tasks.objective import Mode, Objective
 
 if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not use it
     from torch import Tensor
@@ -59,6 +60,8 @@ class TrialContext:
         step_seconds: where given, a step is so many seconds of training instead of an epoch: every architecture then
             has the same time, whatever its size. What such a trial does depends on the machine's speed.
         rungs: the steps at which something is decided by what was measured; None: it may be any.
+        metric: what trials are compared by (None: the evaluator's own objective). A measurement of a trial that
+            cannot go on (a loss that diverged) holds NaN for it.
     """
 
     number: int
@@ -68,6 +71,7 @@ class TrialContext:
     device: str = "cpu"
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
+    metric: str | None = None
 
 
 @dataclass
@@ -129,6 +133,8 @@ class Evaluator(ABC):
 
     #: What the evaluator's measurements say is good, unless the person searching says otherwise.
     objective: Objective
+    #: Which way its other metrics are good (``"min"`` or ``"max"``).
+    directions: Mapping[str, Mode] = MappingProxyType({})
     #: The full budget of a trial, in steps, unless the person searching says otherwise.
     default_steps: int
     #: Whether a step can be so many seconds (``TrialContext.step_seconds``) instead of the evaluator's own measure.

@@ -12,7 +12,7 @@ from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
 from raynas.evaluators.execution import Execution, fastest
 from raynas.evaluators.few import few_rows
-from raynas.evaluators.loop import TrainingEvaluation, seed_of
+from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
 from raynas.evaluators.recipe import Recipe
 from raynas.tasks.task import Data, Task
 
@@ -42,7 +42,7 @@ class Training(Evaluator):
         self.task = task
         self.recipe = Recipe.of({**task.recipe, **recipe})
         self.execution = execution
-        self.objective = task.objective
+        self.objective, self.directions = task.objective, task.directions
         self.default_steps = task.default_epochs
         self._copies: dict[str, Data] = {}
 
@@ -73,7 +73,8 @@ class Training(Evaluator):
             evaluation = Training(self.task, execution=way, **_values(self.recipe)).start(space, architecture, context)
             size = evaluation.recipe.batch_size
             data = evaluation.data
-            few = Data(data.train_inputs[:size], data.train_targets[:size], data.valid_inputs, data.valid_targets)
+            some = any_of(len(data.train_inputs), size, "timing").to(context.device)
+            few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
             long = replace(context, max_steps=1_000)  # so that the learning rate has somewhere to go
             return TrainingEvaluation(evaluation.model, self.task, few, evaluation.recipe, long, way).one_batch
 

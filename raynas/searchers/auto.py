@@ -80,13 +80,15 @@ class AutoSearcher(ArchitectureSearcher):
             space = f"a space of {f'{size:,}' if size < 10**7 else scientific(int(size))} architectures"
         if self._whole:
             return f"random: {self.budget:,} trials are enough to try {space} whole"
+        if not self.space.size_exact:
+            space = space.replace("a space of", "a space of at least")
         budget = "any number of trials" if self.budget is None else f"{self.budget:,} trials"
         return f"predictor: {budget} in {space}; at random until {self.predictor.startup} have ended"
 
     @property
     def _whole(self) -> bool:
         """Whether the budget covers the space."""
-        return self.budget is not None and self.space.size() <= self.budget
+        return self.budget is not None and self.space.size() <= self.budget and self.space.size_exact
 
     def update(self, history: History) -> None:
         self.predictor.update(history)

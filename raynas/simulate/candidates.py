@@ -19,6 +19,7 @@ from raynas.errors import SpaceError
 from raynas.searchers.hole_distances import HoleDistances, HolePoints
 from raynas.simulate.ids import row_ids
 from raynas.space import Architecture, Space
+from raynas.space.size import Size
 
 #: How often a draw outside the table is tried again before a row is taken at random.
 _TRIES = 50
@@ -61,7 +62,7 @@ class TableSpace(Space):
         own["_row"] = {}
         for row, architecture in enumerate(self.rows):
             own["_row"].setdefault(architecture, row)
-        own["complete"] = len(own["_row"]) == Space.size(self)
+        own["complete"] = self._size == Size(len(own["_row"]), exact=True)
         own["_by_values"] = self._flat_index() if self.complete else None
         own["_holes"] = tuple(hole for _, hole in self.holes())
         own["_candidates"] = [self.rows[row] for row in own["_row"].values()]
@@ -105,6 +106,10 @@ class TableSpace(Space):
     def size(self) -> int:
         """How many different architectures the table has."""
         return len(self._row)
+
+    @property
+    def size_exact(self) -> bool:
+        return True
 
     def sample(self, rng: random.Random) -> Architecture:
         """A random row."""

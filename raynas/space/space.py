@@ -15,7 +15,7 @@ from raynas.space.inventory import all_holes
 from raynas.space.nodes import Hole, check_name
 from raynas.space.operation import as_value
 from raynas.space.plan import Plan, deciding_paths, plan_of
-from raynas.space.size import size
+from raynas.space.size import Size, size
 from raynas.space.structure import Chain
 
 if TYPE_CHECKING:
@@ -86,12 +86,20 @@ class Space:
         return list(self.hole_map.items())
 
     @cached_property
-    def _size(self) -> int | float:
+    def _size(self) -> Size:
         return size(self)
 
     def size(self) -> int | float:
-        """How many fillings there are: an exact int, or ``math.inf`` where there is a ``Float``."""
-        return self._size
+        """How many fillings there are: an int, or ``math.inf`` where there is a ``Float``.
+
+        At least so many, where :attr:`size_exact` says no: names bind too many parts to each other for a count.
+        """
+        return self._size.fillings
+
+    @property
+    def size_exact(self) -> bool:
+        """Whether :meth:`size` is the number of fillings, rather than a bound from below."""
+        return self._size.exact
 
     @cached_property
     def _description(self) -> dict[str, Any]:

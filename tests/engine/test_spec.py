@@ -83,10 +83,8 @@ def test_no_space_is_said() -> None:
         read_spec(None, {})
 
 
-def test_a_loss_is_minimised_unless_said_otherwise() -> None:
-    assert SearchSpec(space="mlp", metric="val_loss").mode == "min"
-    assert SearchSpec(space="mlp", metric="val_accuracy").mode == "max"
-    assert SearchSpec(space="mlp", metric="val_loss", mode="max").mode == "max"
+def test_a_metrics_name_says_nothing_of_its_direction() -> None:
+    assert SearchSpec(space="mlp", metric="val_loss").mode is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from PIL import Image
 
 from raynas.errors import TaskError
 from raynas.registry import find
-from raynas.tasks.images import ImageClassification
+from raynas.tasks.images import ImageClassification, fingerprint
 from raynas.tasks.images.cache import Builder, cache_folder
 from raynas.tasks.images.order import stratified_order
 
@@ -496,11 +495,14 @@ def test_images_are_decoded_once_and_again_when_the_source_changes(tmp_path: Pat
         ImageClassification(root)
 
 
-def test_hashes_are_remembered_once_the_files_have_settled(tmp_path: Path, cache: Path) -> None:
+def test_hashes_are_remembered_once_the_files_have_settled(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = make_folder(tmp_path / "photos")
+    monkeypatch.setattr(fingerprint, "SETTLED_SECONDS", 3_600.0)
     first = ImageClassification(root)
     assert not list((cache / "contents").glob("*.json"))
-    time.sleep(2.1)
+    monkeypatch.setattr(fingerprint, "SETTLED_SECONDS", -1.0)  # as if that time had gone by
     ImageClassification(root)
     assert len(list((cache / "contents").glob("*.json"))) == 1
     assert ImageClassification(root).content == first.content
@@ -565,6 +567,21 @@ print(int(data.train_inputs.sum()) + int(data.valid_inputs.sum()), flush=True)
 """
 
 
+STUCK = """
+import itertools, sys, time
+from raynas.tasks.images import build
+count, decode = itertools.count(), build.decode
+
+def stuck(*arguments):
+    if next(count) == 100:
+        print("in the middle", flush=True)
+        sys.stdin.read()
+    return decode(*arguments)
+
+build.decode = stuck
+"""
+
+
 def start(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -578,15 +595,15 @@ def test_processes_that_build_at_once_build_once_and_a_killed_one_holds_nothing(
         (root / str(c)).mkdir(parents=True)
         for i in range(150):
             picture(1000 * c + i, (200, 200)).save(root / str(c) / f"{i}.png", compress_level=0)
-    killed = start(LOAD, root)
-    deadline = time.monotonic() + 60
-    while not list((cache / "images").glob("*.raw.tmp")) and killed.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
+    killed = start(STUCK + LOAD, root, stdin=subprocess.PIPE)
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == "in the middle\n", killed.communicate()[1]
+    assert list((cache / "images").glob("*.raw.tmp"))
     killed.kill()
     killed.communicate()
     assert not files(cache)
     both = [start(LOAD, root) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in both]
+    outputs = [process.communicate(timeout=300) for process in both]
     assert outputs[0][0] == outputs[1][0] != ""
     assert len(files(cache)) == 1
     assert not list((cache / "images").glob("*.tmp"))
@@ -633,7 +650,7 @@ def test_four_workers_share_one_copy_of_the_images(tmp_path: Path, cache: Path) 
             worker.stdin.write("\n")
             worker.stdin.flush()
     for worker in workers:
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=300)
     size = pixels.nbytes / 1024
     for answer in answers:
         resident, proportional, dirty = map(int, answer.split())  # kB

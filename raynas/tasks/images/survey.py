@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 
 from raynas.bars import bar
 from raynas.errors import TaskError
+from raynas.resources import available_cpus
 from raynas.tasks.images.decode import Fit, Look, look
 from raynas.tasks.images.formats import Unreadable
 from raynas.tasks.images.levels import Levels, refuse_deep, widest
@@ -198,7 +198,7 @@ def on_all_cores(function: Callable[[In], Out], items: Iterable[In], advance: Ca
         return [function(item) for item in part]
 
     iterator = iter(items)
-    workers = os.cpu_count() or 1
+    workers = available_cpus()
     with ThreadPoolExecutor(workers) as pool:
         under_way: deque[Future[list[Out]]] = deque()
         try:
