@@ -20,6 +20,7 @@ from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, known_source, make_space, make_task, source_of
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
+from raynas.engine.working_folder import working_folder
 from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.paths import absolute, home_folder
@@ -243,7 +244,7 @@ def input_dtype(parts: Parts) -> str | None:
     except Exception as error:
         raise TaskError(
             f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
-            f"{type(error).__name__}: {error} (the working folder is {Path.cwd()})"
+            f"{type(error).__name__}: {error} (the working folder is {working_folder()})"
         ) from error
 
 
