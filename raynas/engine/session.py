@@ -19,6 +19,7 @@ from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.finalists import next_repeat
+from raynas.journal.history import DEFAULT
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
 from raynas.searchers import warm
@@ -30,6 +31,9 @@ ALL_FAILED = 5
 
 #: A dead worker's trial is tried again from its checkpoint so often; then it is recorded as failed.
 WORKER_RETRIES = 2
+
+#: Reasons to end a session with which a search is finished.
+_LIMITS = ("trials", "time", "exhausted")
 
 #: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
 _ALL_PROPOSED = (None, "trials", "exhausted")
@@ -164,11 +168,11 @@ class Session:
         number = len(self.history.trials)
         if self.trials is not None and self.history.searched >= self.trials:
             return self._all_proposed("trials")
-        if number == 0:
+        if self.history.default is None:
             architecture = self.space.default()
             trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
-            strategy: str = "default"
-            origin: Mapping[str, Any] = {"kind": "default"}
+            strategy = DEFAULT
+            origin: Mapping[str, Any] = {"kind": DEFAULT}
         else:
             proposal = warm.proposed(self.searcher, self.history.for_searchers, number)
             if proposal is None:
@@ -317,15 +321,18 @@ class Session:
         self._ended_here += 1
         self._failed_here += state == "failed"
         enough = min(ALL_FAILED, self.trials or ALL_FAILED)
-        if self._failed_here == self._ended_here >= enough and len(self.history.ended) == self._failed_here:
+        ended = len(self.history.ended)
+        if self._failed_here == self._ended_here >= enough and ended == self.history.counts["failed"]:
             self.message = self._first_error()
             self.stop("all_failed")
 
     def _first_error(self) -> str:
-        first = self.history.trials[self.history.ended[0]]
+        ended = [number for number in self.history.ended if number not in self.history.void]
+        first = self.history.trials[ended[0]]
         error = first.error or {}
         what = f"{error.get('type', first.reason)}: {error.get('message', '')}".rstrip(": ")
-        return f"the first {self._failed_here} trials all failed; trial {first.number} with {what}"
+        failed = "the only trial failed" if len(ended) == 1 else f"the first {len(ended)} trials all failed"
+        return f"{failed}; trial {first.number} with {what}"
 
     def _value(self, metrics: Mapping[str, float]) -> float:
         return float(metrics.get(self.objective.metric, math.nan))
@@ -348,6 +355,8 @@ class Session:
             self.folder.stop.write_text(f"{reason} {time.time()}\n")
 
     def end(self, reason: str, message: str = "", recommended: int | None = None) -> None:
-        """Writes the session's end."""
+        """Writes the session's end. A search whose trials all failed is not finished, whatever limit it has reached."""
+        if reason in _LIMITS and self.history.all_failed:
+            reason, message = "all_failed", self._first_error()
         known = {} if recommended is None else {"recommended": {"trial": recommended}}
         self.record("session_ended", session=self.number, reason=reason, message=message, **known)
