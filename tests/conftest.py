@@ -6,6 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# No example of a property fails for its time: that is the machine's.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 # Before Ray is imported anywhere.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -22,6 +22,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "cluster").glob("*.md"))]
 RUN = {"bash", "python"}
+#: Seconds that a block may take: for one that hangs.
+PATIENCE = 1_800
 #: From this heading on the README needs nothing of what is above it: a part by itself.
 OWN = "## A search space of your own"
 SLOW = {"README.md: own", "export.md"}
@@ -60,7 +62,7 @@ def run_block(language: str, text: str, folder: Path, environment: dict[str, str
         command = [sys.executable, str(script)]
     else:
         return
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
@@ -70,6 +72,20 @@ def test_blocks_run_as_printed(printed: list[tuple[str, str]], tmp_path: Path) -
     environment.pop("RAYNAS_HOME", None)
     for language, text in printed:
         run_block(language, text, tmp_path, environment)
+
+
+def test_searches_that_run_here_have_budgets_in_trials() -> None:
+    """With a budget in time a page would say other things on a slower machine, or nothing."""
+    for page in PAGES:
+        for language, text in blocks(page):
+            if language not in RUN | {"yaml"}:
+                continue
+            searches = re.findall(
+                r"^raynas (?:search|resume) .*$|^.*raynas\.(?:search|resume)\(.*$", text, re.MULTILINE
+            )
+            timed = [line for line in searches if re.search(r"--(trial-)?time|seconds=|trial_time=", line)]
+            timed += re.findall(r"^(?:trial_)?time: .*$", text, re.MULTILINE)
+            assert all("--dry-run" in line for line in timed), f"{page.name}: {timed}"
 
 
 @pytest.mark.parametrize("file", ["my_space.py", "my_task.py", "my_searcher.py"])

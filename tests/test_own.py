@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.training import Training
 from raynas.journal import History
 from raynas.modules import load, place_of
@@ -36,8 +37,10 @@ def test_task() -> None:
     from search_spaces.mlp import mlp
 
     space = mlp(task)
-    metrics = Training(task).preflight(space, space.default())
-    assert {"val_accuracy", "val_worst_class", "val_loss"} <= set(metrics)
+    training = Training(task)
+    assert training.preflight(space, space.default()) == (), "metrics of its own are known once they are measured"
+    measured = training.check(space, space.default(), TrialContext(0, 0, 1))
+    assert {"val_accuracy", "val_worst_class", "val_loss"} <= set(measured.metrics)
     assert task.preprocessing() is None
     sizes = (len(task.data.train_targets), len(task.data.valid_targets))
     assert sizes == (142, 36)

@@ -9,7 +9,6 @@ outcome's tables say all that it said.
 from __future__ import annotations
 
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -27,6 +26,7 @@ from raynas.cli.progress import remarks
 from raynas.cli.words import counted, shown
 from raynas.durations import format_duration
 from raynas.journal import History, TrialRecord
+from raynas.running_clock import RunningClock
 
 REFRESHES_PER_SECOND = 4
 #: Rows of trials, and how many of them at most are of trials under way.
@@ -47,7 +47,7 @@ class LiveDisplay:
         history: what earlier sessions left (their events are not told again).
         waiting: what is done until the first event. Begun with the first event where empty: others draw until then.
         console: where to draw (default: standard output).
-        clock: seconds since 1970.
+        clock: seconds, of any beginning (default: of this process, pauses left out).
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class LiveDisplay:
         *,
         waiting: str = "checking the space and the task",
         console: Console | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._history = history or History()
         self._pace = Pace(self._history)
         self._events: deque[dict[str, Any]] = deque()
         self._taking = False
-        self._best: TrialRecord | None = next(iter(self._history.best(1)), None)
-        self._waiting, self._waiting_since = waiting, clock()
-        self._clock = clock
+        self._best: TrialRecord | None = self._history.best_trial
+        self._clock = clock or RunningClock().seconds
+        self._waiting, self._waiting_since = waiting, self._clock()
         self._spinner = Spinner("dots")
         self._live = Live(
             self,
@@ -112,9 +112,9 @@ class LiveDisplay:
             while self._events:
                 event = self._events.popleft()
                 self._history.apply(event)
-                self._pace.take(event)
+                self._pace.take(event, self._clock())
                 self._wait(event)
-            self._best = next(iter(self._history.best(1)), None)
+            self._best = self._history.best_trial
         finally:
             self._taking = False
 
@@ -185,6 +185,7 @@ class LiveDisplay:
         return [
             _fact(f"best {metric}", f"{shown(history.value(best))} (trial {best.number})", "bold green"),
             _fact("default", shown(beside), "bold"),
+            Text(f"({history.objective.words})" if history.objective else "", "dim"),
         ]
 
     def _rates(self, now: float) -> list[Text]:

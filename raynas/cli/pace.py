@@ -12,10 +12,10 @@ ENOUGH_TRIALS = 3
 
 
 class Pace:
-    """State: where the session under way began to count.
+    """State: where the session under way began to count, and when the last event came.
 
     The clock of the pace starts with the session's first trial: Ray's start comes once, and would make the first
-    minutes look slow.
+    minutes look slow. ``now`` is any clock's, the same for all calls.
 
     Args:
         history: the search's, which somebody else keeps up to date.
@@ -25,18 +25,20 @@ class Pace:
         self._history = history
         self.session: dict[str, Any] | None = None
         self.spec: dict[str, Any] = {}
-        self._first_start: float | None = None
+        self._first_start: float | None = None  # seconds of the search
         self._ended_before = 0
+        self._last_taken = 0.0
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: dict[str, Any], now: float) -> None:
         """Takes an event that the history has taken already."""
+        self._last_taken = now
         if event["event"] == "session_started":
             from raynas.engine.result import current_spec
 
             self.session, self._first_start = event, None
             self.spec = current_spec(self._history) if self._history.search else {}
         elif event["event"] == "trial_started" and self.session is not None and self._first_start is None:
-            self._first_start, self._ended_before = event["time"], len(self._history.ended)
+            self._first_start, self._ended_before = self._history.elapsed_seconds, len(self._history.ended)
 
     @property
     def max_steps(self) -> int:
@@ -55,8 +57,7 @@ class Pace:
         """Seconds of the search up to now, over all sessions."""
         if not self._history.sessions:
             return 0.0
-        last = self._history.sessions[-1]
-        return self._history.elapsed_seconds - last.seconds + max(0.0, now - last.started_at)
+        return self._history.elapsed_seconds + max(0.0, now - self._last_taken)
 
     def share(self, now: float) -> float:
         """How much of the budget is used, in [0, 1]: of the limit that is nearer."""
@@ -68,9 +69,9 @@ class Pace:
     def trials_per_hour(self, now: float) -> float | None:
         """The session's rate; None while it is too early to tell."""
         ended = len(self._history.ended) - self._ended_before
-        if self._first_start is None or ended < ENOUGH_TRIALS or now <= self._first_start:
+        if self._first_start is None or ended < ENOUGH_TRIALS or self.elapsed(now) <= self._first_start:
             return None
-        return 3_600 * ended / (now - self._first_start)
+        return 3_600 * ended / (self.elapsed(now) - self._first_start)
 
     def eta_words(self, now: float) -> str:
         """When it will be over: by the trials that are left, or by the time that is left, whichever comes first."""

@@ -105,7 +105,7 @@ class ProgressLines:
         history = self._history
         history.apply(event)
         if event["event"] == "search_started":
-            self._write(f"search {event['name']}: space and task are fine, starting Ray")
+            self._write(f"search {event['name']}: the space is fine; starting Ray and trying one step")
         elif event["event"] == "session_started":
             self._limit = _planned(history, event)
             self._write(_opening(history, event))
@@ -134,7 +134,8 @@ class ProgressLines:
         return f"[{ended:>{len(str(self._limit))}}/{self._limit}]" if self._limit else f"[{ended}]"
 
     def _best_number(self) -> int | None:
-        return next((record.number for record in self._history.best(1)), None)
+        best = self._history.best_trial
+        return None if best is None else best.number
 
 
 def remarks(event: Mapping[str, Any]) -> list[str]:
@@ -182,6 +183,7 @@ def _opening(history: History, session: dict[str, Any]) -> str:
     budget += [f"{format_duration(limits['seconds'])}"] if limits["seconds"] else []
     line = f"up to {' or '.join(budget) or 'no limit'} in all, "
     line += f"{workers} trials at the same time" if workers > 1 else "one trial at a time"
+    line += f"; {history.objective}" if history.objective else ""
     if history.trials:
         line += f"; {len(history.ended)} ended before, {len(history.running)} to go on where they were"
     return line
@@ -201,7 +203,7 @@ def outcome(trial: TrialRecord, history: History) -> str:
 
 def standing(history: History, news: bool = False) -> str:
     """The best so far, with the default's figure beside it."""
-    best = next(iter(history.best(1)), None)
+    best = history.best_trial
     if best is None:
         return "nothing to compare yet"
     text = f"{'NEW BEST' if news else 'best'} {shown(history.value(best))} (trial {best.number})"

@@ -139,17 +139,18 @@ def describe_trial(name: str, trial: int, json: bool) -> None:
     from raynas.cli import diagram, documents
     from raynas.cli.console import working
     from raynas.engine import api
-    from raynas.engine.kept import chosen_trial
+    from raynas.engine.kept import begun_dtype, chosen_trial
     from raynas.engine.parts import input_shape, resumed_parts
+    from raynas.engine.working_folder import working_as_begun
 
     result = api.load(name)
     record = chosen_trial(result, trial)
-    with working("building the network" if result.spec["task"] == "digits" else ""):
+    with working("building the network" if result.spec["task"] == "digits" else ""), working_as_begun(result):
         parts = resumed_parts(result)
         shape = input_shape(parts)
         if shape is None:
             raise SpecError(f"search {name!r} has no task that says what shape an input has")
-        tree = diagram.tree(parts.space.network(record.architecture), tuple(shape))
+        tree = diagram.tree(parts.space.network(record.architecture), tuple(shape), begun_dtype(result))
     if json:
         print(documents.dumps(_document(record, tree, tuple(shape))))
         return

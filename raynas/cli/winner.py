@@ -26,6 +26,7 @@ def print_finalists(console: Console, result: SearchResult) -> None:
         interval = "–" if one.interval is None else " to ".join(map(shown, one.interval))
         first = shown(result.history.value(one.original))
         number, repeats = f"trial {one.original.number}", str(len(one.repeats))
+        repeats += f" ({one.failed} failed)" if one.failed else ""
         name = escape(one.original.title)
         table.add_row(str(place), number, shown(one.mean), interval, repeats, first, name)
     console.print(table)

@@ -20,6 +20,7 @@ from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locke
 from raynas.engine.parts import (
     Parts,
     find_parts,
+    free_name,
     label,
     make_searcher,
     preflight,
@@ -33,6 +34,8 @@ from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
+from raynas.engine.start_check import check_here
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
 
@@ -68,9 +71,14 @@ def search(
         UserError: the search cannot be run so; nothing was written.
     """
     home = home_folder(home)
-    spec, parts, earlier = _prepare(space, task, evaluator, config, home, settings)
+    spec, parts, earlier, named = _prepare(space, task, evaluator, config, home, settings)
     folder = SearchFolder(home, spec["name"])
-    folder.create()
+    if named:
+        folder.create()
+    else:
+        while not folder.claim():  # another search has taken the name meanwhile
+            spec["name"] = free_name(spec["space"], home)
+            folder = SearchFolder(home, spec["name"])
     with FolderLock(folder):
         return begin(folder, spec, parts, progress, earlier)
 
@@ -89,7 +97,8 @@ def plan(
     Raises:
         UserError: as ``search``.
     """
-    spec, parts, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    spec, parts, _, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    check_here(parts, spec)
     return make_plan(spec, parts)
 
 
@@ -100,8 +109,11 @@ def _prepare(
     config: str | os.PathLike[str] | None,
     home: Path,
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Any], Parts, dict[str, Any] | None]:
-    """The resolved spec, the parts and the warm start of a new search, checked; nothing is written."""
+) -> tuple[dict[str, Any], Parts, dict[str, Any] | None, bool]:
+    """The resolved spec, the parts and the warm start of a new search, checked; nothing is written.
+
+    At last: whether the search's name was given, not made up.
+    """
     given = {key: value for key, value in settings.items() if key != "seconds"}
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
     asked = read_spec(Path(config) if config is not None else None, given).model_dump()
@@ -123,7 +135,7 @@ def _prepare(
     make_searcher(spec, parts.space)
     earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, parts, earlier
+    return spec, parts, earlier, bool(asked["name"])
 
 
 def resume(
@@ -160,8 +172,7 @@ def resume(
     """
     folder = SearchFolder(home_folder(home), name)
     folder.require()
-    with FolderLock(folder):
-        result = SearchResult(folder)
+    with FolderLock(folder), working_as_begun(result := SearchResult(folder)):
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
         asked |= {"workers": workers, "address": address}
         given = {key for key, value in asked.items() if value is not None}

@@ -6,11 +6,14 @@ import math
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from raynas.engine.address import require_answer
 from raynas.errors import UserError
+from raynas.resources import available_cpus
 
 #: For this process and all that it starts, unless the person has set them. Each is explained where it is needed:
 #: no loggers and snapshots (the journal is the record), no handler of Ray's for Ctrl-C, no warnings for a person.
@@ -54,13 +57,18 @@ class Slots:
 
 
 def require_room(address: str | None, *, cpus_per_trial: float, gpus_per_trial: float | None, device: str) -> None:
-    """Finds, before Ray is started, that this machine has no room for a trial (with an address: that is to be seen).
+    """Finds, before Ray is started, that this machine has no room for a trial, or that no cluster answers.
+
+    Whether a cluster at an address has room is only to be seen when it is joined.
 
     Raises:
-        UserError: it has not.
+        UserError: it has not, or none does.
     """
     ray = sys.modules.get("ray")
-    if address is not None or (ray is not None and ray.is_initialized()):
+    if ray is not None and ray.is_initialized():
+        return
+    if address is not None:
+        require_answer(address)
         return
     gpus = 0
     if gpus_per_trial or device in ("cuda", "mps"):
@@ -85,7 +93,10 @@ def cluster(
     gpus_per_trial: float | None = None,
     device: str = "auto",
 ) -> Iterator[Slots]:
-    """Ray, ready; yields what there is to run trials on. A Ray that is running already is used and left alone.
+    """Ray, ready; yields what there is to run trials on.
+
+    A Ray that a person has started in this process is used and left alone. One that a search has started is ended by
+    the last search that uses it.
 
     Args:
         workers: trials at once (default: as many as the CPUs, and the GPUs if trials use them, have room for).
@@ -97,19 +108,47 @@ def cluster(
         UserError: no cluster answers at ``address``, no node of it has room for a trial, or it has not for all workers.
     """
     prepare_environment(workers, address)
-    import ray
-
-    ours = not ray.is_initialized()
-    if ours:
-        _start(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial)))
-    _silence()
-    try:
+    with _ray(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial))):
+        _silence()
         slots = _slots(workers, max_concurrent, cpus_per_trial, gpus_per_trial, device)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.workers)
         yield slots
+
+
+@dataclass
+class _OwnRay:
+    """State: how many searches use a Ray that one of them has started."""
+
+    searches: int = 0
+
+
+_lock = threading.Lock()
+_own: _OwnRay | None = None  # the one that runs in this process; None where none does, or a person has started it
+
+
+@contextmanager
+def _ray(address: str | None, cpus: int | None) -> Iterator[None]:
+    """Inside, Ray runs in this process, for any number of searches at the same time."""
+    global _own
+    import ray
+
+    with _lock:
+        if not ray.is_initialized():
+            _own = None
+            _start(address, cpus)
+            _own = _OwnRay()
+        used = _own
+        if used is not None:
+            used.searches += 1
+    try:
+        yield
     finally:
-        if ours:
-            ray.shutdown()
+        with _lock:
+            if used is not None:
+                used.searches -= 1
+                if used is _own and not used.searches:
+                    _own = None
+                    ray.shutdown()
 
 
 def _slots(workers: int | None, max_concurrent: int | None, cpus: float, gpus: float | None, device: str) -> Slots:
@@ -181,10 +220,3 @@ def _silence() -> None:
 
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *args, **kwargs: None
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

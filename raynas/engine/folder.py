@@ -72,6 +72,20 @@ class SearchFolder:
         """Where trial ``number``'s checkpoints lie."""
         return self.checkpoints / f"{number:06d}"
 
+    def claim(self) -> bool:
+        """Makes the folder where nothing of its name is there, and says whether; of several processes one makes it.
+
+        Raises:
+            SearchFolderError: it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True)
+        except FileExistsError:
+            return False
+        except OSError:
+            self.create()  # says why not
+        return True
+
     def has_begun(self) -> bool:
         """Whether the search's first fact was written whole (a process may die between making the folder and that)."""
         try:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from raynas.engine.session import Session
+from raynas.running_clock import RunningClock
 
 _WATCH_SECONDS = 0.25
 #: Reasons for which the stop flag is there already.
@@ -55,6 +55,7 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[
     def on_ready(*, counts: bool = True) -> None:
         take_signals()
         if counts:
+            session.clock = RunningClock()
             ready.set()
 
     take_signals()
@@ -67,13 +68,14 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[
 
 
 def _watch(session: Session, seconds: float | None, ready: threading.Event, left: threading.Event) -> None:
-    """Ends the session when its time is up, or when another process has put the stop flag there."""
-    until = None
+    """Ends the session when its time is up, or when another process has put the stop flag there.
+
+    It is also who reads the session's clock often.
+    """
     while not left.wait(_WATCH_SECONDS):
-        if until is None and seconds is not None and ready.is_set():
-            until, seconds = time.monotonic() + seconds, None
-        if until is not None and time.monotonic() >= until:
+        used = session.clock.seconds()
+        if seconds is not None and ready.is_set() and used >= seconds:
             session.stop("time", checkpoint=True)
-            until = None
+            seconds = None
         elif session.stop_reason not in _CHECKPOINTING and session.folder.stop.exists():
             session.stop("interrupted", checkpoint=True)

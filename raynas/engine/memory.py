@@ -11,20 +11,10 @@ import contextlib
 import resource
 from pathlib import Path
 
+from raynas.resources import available_bytes
+
 #: Left for the driver, Ray's own processes and the page cache.
 _SHARE_FOR_TRIALS = 0.85
-
-
-def available_bytes() -> int | None:
-    """Memory that can still be taken on this machine, in this container; None where the system does not tell."""
-    found = []
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
-    with contextlib.suppress(OSError, ValueError):
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        found.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
-    return max(0, min(found)) if found else None
 
 
 def fair_share_bytes(workers: int) -> int | None:

@@ -6,11 +6,12 @@ Everything that a person can get wrong is found here, before a folder is made or
 from __future__ import annotations
 
 import difflib
+import os
 import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, known_source, make_space, make_task, source_of
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
-from raynas.errors import SpaceError, SpecError
+from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.paths import absolute, home_folder
 from raynas.registry import is_file
 from raynas.space import Space
-from raynas.tasks.objective import Objective
+from raynas.space.shapes import time_limit
+from raynas.tasks.objective import Mode, Objective, mode_of
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
@@ -103,9 +105,8 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if hasattr(parts.task, "content") and parts.task is not parts.task_source.obj:
         # A resumed search, and its workers, are to see the same data; an object made already knows its own.
         spec["task_options"] = {**spec["task_options"], "content": parts.task.content}
-    objective = parts.evaluator.objective
-    if spec["metric"] is None:
-        spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
+    spec["metric"] = spec["metric"] or parts.evaluator.objective.metric
+    spec["mode"] = spec["mode"] or _direction(parts, spec)
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
@@ -120,8 +121,21 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     rule = make_rule(spec)
     if len(rule.levels) > 1 or spec["grace_period"] is not None:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
-    spec["name"] = check_name(spec["name"]) if spec["name"] else _free_name(spec["space"], home)
+    spec["name"] = check_name(spec["name"]) if spec["name"] else free_name(spec["space"], home)
     return spec
+
+
+def _direction(parts: Parts, spec: dict[str, Any]) -> Mode:
+    """Which way the metric is good.
+
+    Raises:
+        SpecError: nobody knows it; or no such metric is measured, which is then the likelier mistake.
+    """
+    try:
+        return mode_of(spec["metric"], parts.evaluator.objective, parts.evaluator.directions)
+    except SpecError:
+        preflight(parts, spec)
+        raise
 
 
 def settle_finalists(spec: dict[str, Any]) -> None:
@@ -142,12 +156,13 @@ def settle_finalists(spec: dict[str, Any]) -> None:
         spec["repeats"] = DEFAULT_REPEATS
 
 
-def _free_name(space: str, home: Path) -> str:
+def free_name(space: str, home: Path) -> str:
+    """A name for a search of ``space`` that nothing in ``home`` has."""
     stem = space.rpartition(":")[2].strip("<>") or "search"
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # é is e, and an accent of its own
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_NAME_LENGTH].rstrip("._-") or "search"
     number = 1
-    while (home / f"{stem}-{number}").exists():
+    while os.path.lexists(home / f"{stem}-{number}"):
         number += 1
     return f"{stem}-{number}"
 
@@ -209,28 +224,58 @@ def input_shape(parts: Parts) -> tuple[int, ...] | None:
     return getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
 
 
-def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
+def input_dtype(parts: Parts) -> str | None:
+    """The dtype of one sample as torch names it, where the evaluator trains on a task; None: the usual float32.
+
+    Raises:
+        TaskError: the task's data is needed for it, and cannot be loaded.
+    """
+    task = getattr(parts.evaluator, "task", None)
+    try:
+        return getattr(task, "input_dtype", None)
+    except UserError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
+            f"{type(error).__name__}: {error} (the working folder is {Path.cwd()})"
+        ) from error
+
+
+def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:
     """Finds parts of a space that do not fit together, by its default and a few samples; nothing is built.
+
+    Args:
+        space: the space.
+        input_shape: of one sample, without the batch.
+        dtype: of the sample, as torch names it (None: float32).
 
     Raises:
         SpaceError: that.
     """
     rng = random.Random(0)
-    space.check(space.default(), input_shape)
+    space.check(space.default(), input_shape, dtype)
     for _ in range(_PREFLIGHT_SAMPLES):
-        space.check(space.sample(rng), input_shape)
+        space.check(space.sample(rng), input_shape, dtype)
 
 
 def preflight(parts: Parts, spec: dict[str, Any]) -> None:
-    """Finds what would make trials fail: shapes of a few samples, one training step of the default, the metric's name.
+    """Finds what would make trials fail: shapes of a few samples, the metric's name where that is known beforehand.
+
+    The rest is found by one real step on a worker (``raynas.engine.start_check``).
 
     Raises:
         UserError: that.
     """
     shape = input_shape(parts)
-    if shape is not None:
-        check_shapes(parts.space, shape)
-    metrics = parts.evaluator.preflight(parts.space, parts.space.default())
+    with time_limit(spec["trial_timeout"]):
+        if shape is not None:
+            check_shapes(parts.space, shape, input_dtype(parts))
+        require_metric(spec, parts.evaluator.preflight(parts.space, parts.space.default()))
+
+
+def require_metric(spec: dict[str, Any], metrics: Collection[str]) -> None:
+    """Raises SpecError where the search's metric is not among those that are measured (none: they are not known)."""
     if metrics and spec["metric"] not in metrics:
         near = difflib.get_close_matches(spec["metric"], metrics, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

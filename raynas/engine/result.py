@@ -92,8 +92,7 @@ class SearchResult:
     @property
     def best(self) -> TrialRecord | None:
         """The best trial: the highest rung reached, and the best value there. None before the first measurement."""
-        found = self.history.best(1)
-        return found[0] if found else None
+        return self.history.best_trial
 
     def best_trials(self, n: int = 5) -> list[TrialRecord]:
         """The ``n`` best trials, the best first; failed and unmeasured ones are left out."""
@@ -106,14 +105,15 @@ class SearchResult:
         The finalist with the best mean, where there are finalists; else what the strategy recommended at the search's
         end (``predictor`` and ``auto``: the best posterior mean). Of many noisy values the best is a lucky one.
         """
-        for leading in self.finalists[:1]:
+        leading = next(iter(self.finalists), None)
+        if leading is not None and leading.settled:
             return Recommendation(leading.trial(self.history), "finalists", leading)
         said = self.history.sessions[-1].recommended if self.history.sessions else None
         return None if said is None else Recommendation(self.history.trials[said["trial"]], "posterior")
 
     @property
     def finalists(self) -> list[Finalist]:
-        """The networks that were trained again, the best mean first."""
+        """The networks that were trained again: the best mean first, those of whom too many repeats failed last."""
         return finalists(self.history)
 
     @property
@@ -288,6 +288,7 @@ def finalist_summary(finalist: Finalist) -> dict[str, Any]:
         "values": list(finalist.values),
         "mean": finalist.mean,
         "interval": None if finalist.interval is None else list(finalist.interval),
+        "failed": finalist.failed,
     }
 
 

@@ -10,16 +10,19 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from raynas import __version__
-from raynas.engine.cluster import Slots, available_cpus, cluster
+from raynas.counts import digits
+from raynas.engine.cluster import Slots, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
-from raynas.engine.memory import available_bytes, fair_share_bytes
+from raynas.engine.memory import fair_share_bytes
 from raynas.engine.parts import (
     Parts,
+    input_dtype,
     input_shape,
     keep_sources,
     make_rule,
@@ -30,10 +33,14 @@ from raynas.engine.parts import (
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.spec import write_spec
+from raynas.engine.start_check import check_here, judge_check
+from raynas.engine.working_folder import working_folder
 from raynas.errors import SearchFolderError, SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
+from raynas.resources import available_bytes, available_cpus
 from raynas.space import Architecture
+from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
@@ -84,14 +91,16 @@ def _write_beginning(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
-                "size": str(parts.space.size()),
+                "size": digits(parts.space.size()),
             },
             task=_task_facts(spec, parts),
             objective={"metric": spec["metric"], "mode": spec["mode"]},
             versions=_versions(),
             machine=_machine(),
+            working_folder=working_folder(),
             **({} if earlier is None else {"warm_start": earlier}),
         )
 
@@ -132,8 +141,9 @@ def run(
         keep_best=spec["keep_best"],
         finalists=spec["finalists"],
         repeats=spec["repeats"] or 0,
-        cost=_cost_of(parts),
+        cost=_cost_of(parts, spec["trial_timeout"]),
         progress=progress,
+        judge=partial(judge_check, spec),
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
@@ -174,29 +184,46 @@ def run(
                 step_timeout=spec["trial_timeout"],
                 step_seconds=step_seconds(spec),
                 rungs=tuple(session.rule.levels),
+                metric=spec["metric"],
                 decisions=decisions,
+                working_folder=working_folder(),
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
     finally:
         writer.close()
         folder.stop.unlink(missing_ok=True)
+        if session.refused and session.number == 0:  # as if it had never been asked
+            with suppress(SearchFolderError):
+                folder.remove()
     return SearchResult(folder, history, tracking_message=session.tracking_message)
 
 
 @contextmanager
 def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> Iterator[None]:
-    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up."""
+    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up.
+
+    It is started once the first trial's worker has found that trials can run: of a search that is refused, MLflow shall
+    know nothing.
+    """
     if not spec["mlflow"]:
         yield
         return
     from raynas import tracking
 
-    tracker = tracking.start(folder.path, tracking_uri=spec["tracking_uri"])
+    started: list[tracking.TrackerProcess] = []
+
+    def start() -> None:
+        started.append(tracking.start(folder.path, tracking_uri=spec["tracking_uri"]))
+
+    session.when_checked = start
     try:
         yield
     finally:
-        hurry = session.stop_reason == "interrupted"
-        session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
+        if not started and session.facts and not session.refused:  # it ended before its first trial
+            start()
+        for tracker in started:
+            hurry = session.stop_reason == "interrupted"
+            session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
 def _explanation(session: Session) -> str:
@@ -222,7 +249,7 @@ def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
         session.end("interrupted")
         raise
     except BaseException as error:
-        if session.fatal is None:
+        if session.fatal is None or session.refused:
             session.end("error", f"{type(error).__name__}: {error}"[:2_000])
         raise
     session.end(session.stop_reason or "trials", session.message, recommended)
@@ -236,7 +263,13 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
     if slots.device != "cpu" and not _reachable(slots.device):
         return {}
     context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(slots.cpus)), slots.device)
-    return parts.evaluator.decide(parts.space, parts.space.default(), context)
+    try:
+        return parts.evaluator.decide(parts.space, parts.space.default(), context)
+    except UserError:
+        raise
+    except Exception:
+        check_here(parts, spec)  # says in one line what is wrong, if it is a trial's trouble too
+        raise
 
 
 def _reachable(device: str) -> bool:
@@ -255,13 +288,22 @@ def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
         value = getattr(parts.task, name, None)
         if value is not None:
             facts[name] = list(value) if isinstance(value, tuple) else value
+    if getattr(parts.evaluator, "task", None) is not None:
+        from raynas.tasks.samples import facts as sample_facts
+
+        facts |= sample_facts(parts.evaluator.task)
     content = getattr(parts.task, "content", None)
     return {**facts, "digest": content[:16]} if content else facts
 
 
-def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
-    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in."""
+def _cost_of(parts: Parts, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
+    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
+
+    Args:
+        seconds: the limit on building one operation (None: none).
+    """
     shape = input_shape(parts)
+    dtype = input_dtype(parts)
 
     def cost(architecture: Architecture) -> dict[str, int]:
         if shape is None:
@@ -269,7 +311,8 @@ def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
         from raynas import costs
 
         try:
-            total = costs.cost(parts.space.network(architecture), shape)
+            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
+                total = costs.cost(parts.space.network(architecture), shape, dtype)
         except SpaceError:  # cannot be built: the trial will fail with the reason
             return {}
         return {"params": total.params, "flops": total.flops}

@@ -106,7 +106,7 @@ def _attribute(session: Session, error: Exception) -> None:
         session.failed(
             number,
             "out_of_memory" if out_of_memory else "worker_died",
-            {"type": type(error).__name__, "message": text.splitlines()[0], "traceback": text[:8_000]},
+            {"type": type(error).__name__, "message": text.splitlines()[0], "traceback": text},
         )
 
 

@@ -16,6 +16,10 @@ VERSION = 1
 #: Fields of every line.
 ENVELOPE = ("v", "seq", "time", "event")
 
+#: A field of every event that a session writes: seconds that the session had run by then, pauses left out. Journals of
+#: earlier releases do not have it.
+ELAPSED = "elapsed"
+
 #: The fields that each event always has.
 FIELDS: dict[str, tuple[str, ...]] = {
     "search_started": (
@@ -58,6 +62,9 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 #: How a trial ends by the reason of a decision to stop it.
 STATE_OF_STOP = {"budget": "completed", "early_stopped": "stopped", "nan": "failed"}
 
+#: What of an error's texts stands in the journal at most; the whole is in the trial's log.
+MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
+
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -92,6 +99,15 @@ def decode(line: bytes) -> dict[str, Any]:
     if isinstance(event.get("seconds"), str):
         event["seconds"] = _NOT_FINITE.get(event["seconds"], event["seconds"])
     return event
+
+
+def shortened(text: str, characters: int) -> str:
+    """A text of so many characters at most: its beginning and its end, where it is longer."""
+    if len(text) <= characters:
+        return text
+    mark = f"\n… {len(text) - characters:,} characters and more are left out here …\n"
+    room = characters - len(mark)
+    return text[: room - room // 2] + mark + text[-(room // 2) :]
 
 
 def _spell_out(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 The best observed value of many noisy ones is a lucky one (the winner's curse), so it says too much, and by different
 amounts of different networks. A finalist is therefore judged by its repeats alone: the value that made it a finalist is
-left out. Everything here is a function of the history, so that a resumed search goes on with the same repeats.
+left out. Where repeats failed and only one is left, its value is as lucky as the first was: such a network ranks behind
+the others. Everything here is a function of the history, so that a resumed search goes on with the same repeats.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +31,7 @@ class Finalist:
         mean: of the values.
         interval: its 95 % interval (Student's t), with one variance for all finalists, estimated within each of them;
             None where none was repeated twice.
+        failed: how many of its repeats failed, or ended without a finite value.
     """
 
     original: TrialRecord
@@ -36,10 +39,16 @@ class Finalist:
     values: tuple[float, ...]
     mean: float
     interval: tuple[float, float] | None
+    failed: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether its mean may rank it: not where repeats failed and a single one is left."""
+        return not self.failed or len(self.values) > 1
 
     def trial(self, history: History) -> TrialRecord:
         """The network's trial to take, whose weights are kept: the best observed of all, or else its best repeat."""
-        if self.original in history.best(1):
+        if self.original == history.best_trial:
             return self.original
         return max(self.repeats, key=lambda record: (history.key(record), -record.number))
 
@@ -67,12 +76,16 @@ def next_repeat(history: History, count: int, repeats: int) -> tuple[TrialRecord
 
 
 def finalists(history: History) -> list[Finalist]:
-    """The networks that were trained again and have a figure from it, the best mean first."""
+    """The networks that were trained again and have a figure from it: the settled ones first, then the best mean."""
     groups: dict[int, list[TrialRecord]] = {}
+    failed: Counter[int] = Counter()
     for number in sorted(history.repeats):
         record = history.trials[number]
-        if record.state == "completed" and record.repeat_of is not None and history.key(record) > LOWEST:
+        assert record.repeat_of is not None
+        if record.state == "completed" and history.key(record) > LOWEST:
             groups.setdefault(record.repeat_of, []).append(record)
+        else:
+            failed[record.repeat_of] += record.terminal
     values = {of: [float(history.value(record) or 0.0) for record in group] for of, group in groups.items()}
     means = {of: sum(group) / len(group) for of, group in values.items()}
     half = _half_widths(list(values.values()))
@@ -83,11 +96,12 @@ def finalists(history: History) -> list[Finalist]:
             tuple(values[of]),
             means[of],
             None if half is None else (means[of] - half[place], means[of] + half[place]),
+            failed[of],
         )
         for place, of in enumerate(groups)
     ]
     sign = history.objective.sign if history.objective else 1
-    return sorted(found, key=lambda one: (-sign * one.mean, one.original.number))
+    return sorted(found, key=lambda one: (not one.settled, -sign * one.mean, one.original.number))
 
 
 def _half_widths(groups: Sequence[Sequence[float]]) -> list[float] | None:

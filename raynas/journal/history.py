@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from raynas.journal import views
-from raynas.journal.events import STATE_OF_STOP
+from raynas.journal.events import ELAPSED, STATE_OF_STOP
 from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
@@ -103,11 +103,12 @@ class SessionRecord:
     reason: str | None = None
     message: str = ""
     recommended: Mapping[str, Any] | None = None  # what the strategy recommended at its end (docs/journal.md)
+    elapsed: float | None = None  # seconds that it had run at its last event; None in an earlier release's journal
 
     @property
     def seconds(self) -> float:
-        """Wall seconds from the session's start to its last event."""
-        return max(0.0, self.last_event_at - self.started_at)
+        """Seconds that the session has run, up to its last event; by the wall clock where its journal says no more."""
+        return max(0.0, self.last_event_at - self.started_at) if self.elapsed is None else self.elapsed
 
 
 class History:
@@ -152,6 +153,9 @@ class History:
         self.last_seq = -1
         self._for_searchers: History | None = None  # where it differs from this one
         self._judged_steps = 0  # of completed and stopped trials
+        # A heap of (-rung, -signed value, number): the best first, of equals the earlier. A trial stands here with each
+        # key that it had; ``best_trial`` takes those away that no longer hold, so an event costs O(log n).
+        self._ranked: list[tuple[int, float, int]] = []
         self._past_seconds = 0.0  # of all sessions but the last
 
     @classmethod
@@ -173,6 +177,8 @@ class History:
             self._for_searchers.apply({key: value for key, value in event.items() if key not in _NOT_SEEN})
         if self.sessions and time > self.sessions[-1].last_event_at:
             self.sessions[-1].last_event_at = time
+        if self.sessions and ELAPSED in event:
+            self.sessions[-1].elapsed = max(self.sessions[-1].elapsed or 0.0, event[ELAPSED])
 
     @property
     def step_name(self) -> str:
@@ -230,7 +236,7 @@ class History:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Wall seconds over all sessions; a killed one counts up to its last event."""
+        """Seconds that all sessions have run; a killed one counts up to its last event."""
         return self._past_seconds + (self.sessions[-1].seconds if self.sessions else 0.0)
 
     def value(self, trial: TrialRecord | int) -> float | None:
@@ -250,6 +256,22 @@ class History:
         if self.objective is None or value is None or record.score is None or record.state == "failed":
             return LOWEST
         return (record.score[0], self.objective.sign * value) if math.isfinite(value) else LOWEST
+
+    @property
+    def best_trial(self) -> TrialRecord | None:
+        """``best(1)`` at a cost that does not grow with the trials: for those who ask after every event."""
+        while self._ranked:
+            rung, value, number = self._ranked[0]
+            if self.key(number) == (-rung, -value):
+                return self.trials[number]
+            heapq.heappop(self._ranked)
+        return None
+
+    def _rank(self, record: TrialRecord) -> None:
+        """Lets a trial compete with the key that it has got."""
+        key = self.key(record)
+        if record.repeat_of is None and key > LOWEST:
+            heapq.heappush(self._ranked, (-key[0], -key[1], record.number))
 
     def best(self, n: int = 1) -> list[TrialRecord]:
         """The best trials, best first (of equals the earlier); those without a score are left out.
@@ -342,6 +364,7 @@ class History:
         if measurement.rung is not None:
             first = record.score is None
             record.score = (measurement.rung, measurement.metrics)
+            self._rank(record)
             if first:
                 self.scored.append(record.number)
         self.paused.pop(record.number, None)

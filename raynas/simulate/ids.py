@@ -16,7 +16,8 @@ from pathlib import Path
 
 from raynas.errors import SpaceError
 from raynas.paths import home_folder
-from raynas.simulate.processes import available_cores, for_all
+from raynas.resources import available_cpus
+from raynas.simulate.processes import for_all
 from raynas.space import Architecture, Space
 from raynas.space.canonical import VERSION
 
@@ -35,7 +36,7 @@ def row_ids(space: Space, architectures: Sequence[Architecture]) -> list[Ids]:
     rest = len(architectures) - len(found)
     if rest <= 0:
         return found
-    takes = (time.perf_counter() - began) / len(found) * rest / available_cores()
+    takes = (time.perf_counter() - began) / len(found) * rest / available_cpus()
     if takes < _LONG_SECONDS:
         return found + [_ids(space, row, architectures[row]) for row in range(len(found), len(architectures))]
     kept = _folder() / f"{_key(space, architectures)}.json"

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from raynas.resources import available_cpus
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 _work: Callable[[Any], Any] | None = None  # what forked processes do; set for the time of one call
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def for_all(work: Callable[[_In], _Out], inputs: Sequence[_In], processes: int | None = None) -> list[_Out]:
@@ -29,7 +25,7 @@ def for_all(work: Callable[[_In], _Out], inputs: Sequence[_In], processes: int |
         processes: how many (default: all cores).
     """
     global _work
-    count = min(processes or available_cores(), len(inputs))
+    count = min(processes or available_cpus(), len(inputs))
     _work = work
     gc.freeze()  # a table is a million small objects: the collector need not look at them again and again
     try:

@@ -68,11 +68,13 @@ def strict(text: str) -> Any:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with one small finished search, ``first``."""
     folder = tmp_path_factory.mktemp("home")
-    budget = ("--trials", "3", "--epochs", "2", "--time", "5m", "--workers", "1")
+    budget = ("--trials", "3", "--epochs", "2", "--workers", "1")
     shown = raynas("search", "mlp", "--name", "first", "--strategy", "random", "--seed", "1", *budget, home=folder)
     assert "first is finished: all its trials are made; 3 of 3 trials" in shown
     assert "trial 0 " in shown
     assert "raynas resume first --trials 6" in shown
+    assert "in all, one trial at a time; val_accuracy, larger is better" in shown
+    assert "the best by val_accuracy, larger is better:" in shown
     return folder
 
 

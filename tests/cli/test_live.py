@@ -21,6 +21,7 @@ from raynas.cli.pace import Pace
 from raynas.cli.progress import ProgressLines, watched
 from raynas.journal import History
 
+PATIENCE = 300.0
 SPEC = {"space": "resnet", "task": "digits", "strategy": "tpe", "scheduler": "asha", "seed": 5, "epochs": 9}
 
 
@@ -88,7 +89,16 @@ def drawn(width: int, height: int = 45, story: str = "middle") -> str:
 @pytest.mark.parametrize("width", [40, 60, 80, 160])
 def test_all_that_matters_is_there_at_any_width(width: int) -> None:
     text = drawn(width)
-    for words in ("first", "running 2", "done 2", "stopped early 1", "failed 1", "0.9500 (trial 1)", "default 0.9000"):
+    for words in (
+        "first",
+        "running 2",
+        "done 2",
+        "stopped early 1",
+        "failed 1",
+        "0.9500 (trial 1)",
+        "default 0.9000",
+        "(larger is",
+    ):
         assert words in text
     assert "trials/hour 360" in text
     assert "training saved 22%" in text  # (9 + 9 + 3) of 27 epochs were trained
@@ -138,7 +148,8 @@ def test_until_the_first_trial_it_says_what_is_waited_for() -> None:
 def counted(trials: int | None, seconds: float | None) -> tuple[Story, Pace]:
     history = History()
     pace = Pace(history)
-    told = Story(history.apply, pace.take)
+    told = Story(history.apply)
+    told.listeners += (lambda event: pace.take(event, told.now),)
     told.begin(trials, seconds)
     return told, pace
 
@@ -195,6 +206,22 @@ def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:
     assert pace.eta_words(told.now) == "about 30s"
 
 
+def test_a_clock_that_is_set_and_a_pause_are_not_the_searchs_time() -> None:
+    """The events' own clock jumps; what they say of the time that the search has run does not."""
+    history = History()
+    pace, now = Pace(history), 0.0
+    story = Story(history.apply, lambda event: pace.take(event, now))
+    told = Story(lambda event: [listen({**event, "elapsed": now}) for listen in story.listeners])
+    told.begin(10, 1_000.0)
+    for number, jump in enumerate((0.0, 80_000.0, -200_000.0)):
+        told.start(number)
+        told.now, now = told.now + 10 + jump, now + 10
+        told.measure(number, 9, 0.5, "budget")
+    assert (pace.elapsed(now + 1), pace.share(now)) == (31.0, 0.3)
+    assert pace.trials_per_hour(now) == pytest.approx(360)
+    assert pace.eta_words(now) == "about 1m10s"
+
+
 def test_json_is_the_journal_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     with watched(json=True) as watcher:
         assert watcher is not None
@@ -237,7 +264,7 @@ def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.stderr == "went on\n"
     assert done.returncode == 0
@@ -245,15 +272,16 @@ def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
 
 
 TALE = """
-import sys, time
+import sys
 from raynas.cli.progress import watched
 from tests.cli.test_live import Story
 with watched(waiting="checking") as watcher:
     told = Story(watcher)
     told.middle()
-    time.sleep(0.6)
+    draw = watcher._live.refresh if hasattr(watcher, "_live") else lambda: None
+    draw()
     print("a word to standard error", file=sys.stderr)
-    time.sleep(0.6)
+    draw()
     if sys.argv[1] == "raise":
         raise KeyboardInterrupt
 print("the outcome")
@@ -274,7 +302,7 @@ def in_a_terminal(*arguments: str, term: str = "xterm-256color") -> str:
         env=environment,
     ) as process:
         os.close(theirs)
-        sent, until = b"", time.monotonic() + 60
+        sent, until = b"", time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if select.select([ours], [], [], 0.2)[0]:
                 try:
@@ -284,7 +312,7 @@ def in_a_terminal(*arguments: str, term: str = "xterm-256color") -> str:
                 if not piece:
                     break
                 sent += piece
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE)
     os.close(ours)
     return sent.decode("utf-8")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from raynas.cli.progress import ProgressLines
 from raynas.cli.words import shown
 from raynas.journal import History
@@ -64,7 +66,9 @@ class Watch:
 def test_limits_come_first() -> None:
     watch = Watch()
     watch.begin()
-    assert watch.lines[-1] == "up to 20 trials or 5m00s in all, 2 trials at the same time"
+    assert watch.lines[-1] == (
+        "up to 20 trials or 5m00s in all, 2 trials at the same time; val_accuracy, larger is better"
+    )
 
 
 def test_each_end_is_told_with_best_and_default_beside_it() -> None:
@@ -96,6 +100,29 @@ def test_fast_trials_share_a_line_unless_one_is_the_best() -> None:
     assert watch.lines[4:] == ["[ 5/20] 1 more trial ended; best 0.8500 (trial 3), default 0.8000"]
 
 
+def test_a_line_costs_the_same_however_many_trials_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in looks at a trial's rank: once all trials were looked at for each line."""
+    looks = 0
+    key = History.key
+
+    def counting(history: History, trial: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return key(history, trial)
+
+    monkeypatch.setattr(History, "key", counting)
+    watch = Watch()
+    watch.begin()
+    costs = []
+    for number in range(600):
+        before = looks
+        watch.now += 1
+        watch.run_trial(number, (number * 7919 % 1000) / 1000, *(["failed"] if number % 7 == 0 else []))
+        costs.append(looks - before)
+    assert sum(costs[500:]) < 2 * sum(costs[:100])
+    assert max(costs) < 20
+
+
 def test_a_failure_says_why_in_one_line() -> None:
     watch = Watch()
     watch.begin(trials=None)
@@ -119,7 +146,10 @@ def test_a_resumed_search_says_what_is_there() -> None:
         changes={},
         versions={},
     )
-    assert later.lines == ["up to 30 trials in all, one trial at a time; 1 ended before, 0 to go on where they were"]
+    assert later.lines == [
+        "up to 30 trials in all, one trial at a time; val_accuracy, larger is better; "
+        "1 ended before, 0 to go on where they were"
+    ]
     later.run_trial(1, 0.7)
     assert later.lines[-1].startswith("[ 2/30] trial 1 completed")
 

@@ -32,9 +32,20 @@ def check_journal(path: Path, space: Space, *, trials: int) -> list[dict[str, An
             steps[event["trial"]].append(event["step"])
     for trial, seen in steps.items():
         assert seen == list(range(1, len(seen) + 1)), f"trial {trial} has steps {seen}"
+    check_elapsed(events)
     check_proposals(events, space)
     check_decisions(events)
     return events
+
+
+def check_elapsed(events: list[dict[str, Any]]) -> None:
+    """Every event of a session says how long the session had run."""
+    assert "elapsed" not in events[0]
+    before = 0.0
+    for event in events[1:]:
+        before = 0.0 if event["event"] == "session_started" else before
+        assert event["elapsed"] >= before, event
+        before = event["elapsed"]
 
 
 def check_proposals(events: list[dict[str, Any]], space: Space) -> None:

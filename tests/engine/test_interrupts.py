@@ -95,8 +95,12 @@ def test_ctrl_c_typed_in_a_terminal_reaches_the_workers_too_and_they_checkpoint_
 
 def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path, "s")
-    words = ("search", "resnet", "--trials", "4", "--time", "15s", "--epochs", "60", "--scheduler", "none")
+    words = ("search", "resnet", "--trials", "4", "--time", "24h", "--epochs", "60", "--scheduler", "none")
     process = command(tmp_path, *words, "--name", "s", "--workers", "1", "--no-mlflow")
+    assert wait_for_more(process, folder, 2)
+    interrupt("SIGINT", process, tmp_path)
+    used = History.from_events(read(folder.journal)).elapsed_seconds
+    process = command(tmp_path, "resume", "s", "--time", f"{used + 1:.1f}s")  # too little for what is left anywhere
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert "resumed, they go on from there" in output
@@ -117,7 +121,7 @@ def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_pat
 
 
 def test_a_time_in_which_nothing_was_measured_is_no_success(tmp_path: Path) -> None:
-    process = command(tmp_path, "search", "resnet", "--time", "1s", "--name", "s", "--no-mlflow")
+    process = command(tmp_path, "search", "resnet", "--time", "0.1s", "--name", "s", "--no-mlflow")
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     assert "no trial was measured in that time" in output
@@ -172,7 +176,7 @@ def test_a_full_disk_stops_the_search_and_nothing_is_torn(small_disk: Path) -> N
 
 def test_a_second_process_on_the_same_search_is_refused(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path, "s")
-    process = command(tmp_path, "search", "mlp", "--trials", "500", "--name", "s", "--no-mlflow")
+    process = command(tmp_path, "search", "mlp", "--trials", "100000", "--name", "s", "--no-mlflow")
     assert wait_for_more(process, folder, 1)
     for words in (("resume", "s"), ("search", "mlp", "--name", "s")):
         second = command(tmp_path, *words)

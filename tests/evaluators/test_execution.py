@@ -1,8 +1,9 @@
 """How the arithmetic is done: decided by time, kept by value, and close to plain float32."""
 
 import json
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -58,11 +59,19 @@ def test_the_layout_reaches_weights_and_inputs(way: Execution) -> None:
     assert way.arrange(torch.zeros(2, 5)).shape == (2, 5)
 
 
-def sleeper(seconds: dict[str, float]) -> Callable[[Execution], Callable[[], None]]:
-    return lambda way: lambda: time.sleep(seconds[f"{way.precision} {way.layout}"])
+@pytest.fixture
+def sleeper(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, float]], Callable[[Execution], Callable[[], None]]]:
+    """Steps that take so long for each way, by a clock that nothing else moves."""
+    now = [0.0]
+    monkeypatch.setattr("raynas.evaluators.execution.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    return lambda seconds: lambda way: lambda: sleep(seconds[f"{way.precision} {way.layout}"])
 
 
-def test_the_fastest_way_is_taken_if_it_is_worth_it() -> None:
+def test_the_fastest_way_is_taken_if_it_is_worth_it(sleeper: Callable[..., Any]) -> None:
     plain, last, half, both = "fp32 contiguous", "fp32 channels_last", "bf16 contiguous", "bf16 channels_last"
     clear = fastest(sleeper({plain: 0.05, last: 0.03, half: 0.05, both: 0.01}), "cpu")
     assert clear == Execution("bf16", "channels_last")
@@ -82,7 +91,7 @@ def test_a_decision_travels_as_plain_values() -> None:
     assert chosen.decide(SPACE, SPACE.default(), TrialContext(0, 0, 3))["precision"] == "bf16"
     evaluation = chosen.start(SPACE, SPACE.default(), TrialContext(0, 0, 1))
     assert evaluation.execution.precision == "bf16"
-    assert "val_accuracy" in chosen.preflight(SPACE, SPACE.default())
+    assert "val_accuracy" in chosen.check(SPACE, SPACE.default(), TrialContext(0, 0, 1)).metrics
 
 
 @pytest.mark.parametrize("values", [{"precision": "fp8"}, {"layout": "rows"}, {"speed": 3}])

@@ -93,6 +93,23 @@ def test_means_are_those_of_the_repeats_and_intervals_students():
     assert found[0].interval == pytest.approx((0.60 - half, 0.60 + half))
 
 
+def test_a_network_of_whose_repeats_only_one_is_left_ranks_behind_the_others():
+    known = [trial(0, 0.9), trial(1, 0.8), trial(2, 0.7)]
+    for of, values in {0: (0.99, math.nan, math.nan), 1: (0.6, 0.62, math.nan), 2: (0.5, 0.52, 0.54)}.items():
+        for turn, value in enumerate(values, start=1):
+            reason = "nan" if math.isnan(value) else "budget"
+            known.append(trial(len(known), value, reason=reason, repeat_of=of, repeat=turn))
+    found = finalists(history(*known))
+    assert [(one.original.number, len(one.values), one.failed) for one in found] == [(1, 2, 1), (2, 3, 0), (0, 1, 2)]
+    assert [one.settled for one in found] == [True, True, False]
+
+
+def test_repeats_that_have_not_come_yet_are_not_failed_ones():
+    known = [trial(0, 0.9), trial(1, 0.8), trial(2, 0.5, repeat_of=0, repeat=1), trial(3, 0.6, repeat_of=1, repeat=1)]
+    known += [trial(4, 0.52, repeat_of=0, repeat=2), trial(5, 0.6, repeat_of=1, repeat=2)[:1]]
+    assert [(one.original.number, one.failed) for one in finalists(history(*known))] == [(1, 0), (0, 0)]
+
+
 def test_one_repeat_each_gives_no_interval_and_failed_repeats_do_not_count():
     known = [
         trial(0, 0.9),
@@ -102,7 +119,7 @@ def test_one_repeat_each_gives_no_interval_and_failed_repeats_do_not_count():
         trial(4, math.nan, reason="nan", repeat_of=1, repeat=2),
     ]
     found = finalists(history(*known, mode="min"))
-    assert [(one.original.number, one.mean, one.interval) for one in found] == [(1, 0.2, None), (0, 0.3, None)]
+    assert [(one.original.number, one.mean, one.interval) for one in found] == [(0, 0.3, None), (1, 0.2, None)]
     assert finalists(history(trial(0, 0.9))) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -68,6 +69,42 @@ def test_the_life_of_trials():
     assert history.steps_trained == 3 + 1 + 1 + 1
     assert history.training_saved(max_steps=3) == pytest.approx(1 - 4 / 6)
     assert history.next_number == 5
+
+
+def session(number, time, elapsed=None):
+    started = {"event": "session_started", "session": number, "time": time}
+    return started if elapsed is None else {**started, "elapsed": elapsed}
+
+
+def test_the_time_used_is_what_sessions_say_that_they_ran():
+    """Neither a clock that is set, to and fro, nor a pause counts; an earlier release's sessions go by the clock."""
+    events = [SEARCH, session(0, 1_000.0), {**proposed(0), "time": 1_060.0}]
+    assert History.from_events(events).elapsed_seconds == 60.0
+    events += [session(1, 5_000.0, 0.0), {**proposed(1), "time": 90_000.0, "elapsed": 10.0}]
+    assert History.from_events(events).elapsed_seconds == 70.0
+    events += [{**proposed(2), "time": 100.0, "elapsed": 12.5}]
+    assert History.from_events(events).elapsed_seconds == 72.5
+    events += [session(2, 50.0, 0.0), {**proposed(3), "time": 51.0, "elapsed": 7.0}]
+    assert History.from_events(events).elapsed_seconds == 79.5
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_best_trial_is_the_first_of_the_best_after_every_event(mode):
+    """Also where the best falls back, since it diverges or fails, and in the history that searchers see."""
+    rng = random.Random(mode)
+    history = History.from_events([{**SEARCH, "objective": {"metric": "acc", "mode": mode}}])
+    for number in range(300):
+        repeat = {"repeat_of": rng.randrange(number), "repeat": 1} if number > 200 and rng.random() < 0.3 else {}
+        history.apply(proposed(number, **repeat))
+        for rung in range(1, rng.randint(1, 4)):
+            value = rng.choice([math.nan, 0.0, rng.random(), round(rng.random(), 1)])
+            history.apply(measured(number, rung, value, rung=rung))
+            for view in (history, history.for_searchers):
+                assert view.best_trial is next(iter(view.best(1)), None)
+        history.apply(ended(number, *rng.choice([("completed", "budget"), ("failed", "exception")])))
+        for view in (history, history.for_searchers):
+            assert view.best_trial is next(iter(view.best(1)), None)
+    assert len(history.repeats) > 5
 
 
 def test_min_turns_the_sign():
