@@ -213,6 +213,8 @@ def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> 
 def _why(result: SearchResult) -> str:
     if result.status == "running" or result.reason in (None, "interrupted"):
         return ""
+    if result.history.all_failed:
+        return ": its trials all failed"
     return f": {REASONS.get(result.reason, result.reason)}"
 
 
@@ -242,6 +244,9 @@ def _go_on(result: SearchResult) -> str:
     if result.reason == "exhausted":
         return "a larger space: there is nothing left to try in this one"
     history, spec = result.history, result.spec
+    if history.all_failed:
+        first = next(iter(history.ended))
+        return f"raynas show {result.name} {first}; once mended: raynas resume {result.name} --take-new-files"
     trials, seconds = spec.get("trials"), spec.get("time")
     more = ""
     if trials and history.searched >= trials and not history.running:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raynas import paths
+from raynas.engine import renewal
 from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.earlier import absolute, read_warm_start
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
@@ -146,6 +147,7 @@ def resume(
     repeats: int | None = None,
     workers: int | None = None,
     address: str | None = None,
+    take_new_files: bool = False,
     home: str | os.PathLike[str] | None = None,
     space: Any = None,
     task: Any = None,
@@ -158,6 +160,8 @@ def resume(
         trials, seconds: new totals over all sessions.
         finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
             further repeat is begun.
+        take_new_files: take files of one's own as they are now, in place of the copies that the search began with, and
+            try anew in place of the trials that failed; only where no other trial was measured.
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -180,12 +184,22 @@ def resume(
         changes |= {"repeats": spec["repeats"]} if finalists else {}
         prepare_environment(spec["workers"], spec["address"])
         _require_room(spec)
-        parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
-        if _nothing_left(result, spec):
+        given_again = {"space": space, "task": task, "evaluator": evaluator}
+        parts = (renewal.renewed_parts if take_new_files else resumed_parts)(result, **given_again)
+        result.changed_files = tuple(renewal.changed_files(result))
+        changed = [str(path) for path in result.changed_files]
+        void = renewal.voided(result) if take_new_files else []
+        if _nothing_left(result, spec, len(void)):
             return result
         if not folder.stop.exists():  # asked to stop meanwhile
             preflight(parts, spec)
-        return run(folder, spec, parts, progress, history=result.history, changes=changes)
+        if take_new_files:
+            parts = renewal.take(result, parts)
+        files = {"files": {"changed": changed, "taken": take_new_files}} if changed else {}
+        more = {**files, **({"void": void} if void else {})}
+        found = run(folder, spec, parts, progress, history=result.history, changes=changes, more=more)
+        found.changed_files = () if take_new_files else result.changed_files
+        return found
 
 
 def stop(name: str, home: str | os.PathLike[str] | None = None) -> SearchResult:
@@ -224,12 +238,13 @@ def _require_room(spec: Mapping[str, Any]) -> None:
     require_room(spec["address"], **{key: spec[key] for key in wanted})
 
 
-def _nothing_left(result: SearchResult, spec: dict[str, Any]) -> bool:
+def _nothing_left(result: SearchResult, spec: dict[str, Any], void: int) -> bool:
+    """Whether the limits leave nothing to do, once so many more trials do not count."""
     history = result.history
     if spec["time"] is not None and history.elapsed_seconds >= spec["time"]:
         return True
     if history.running:
         return False
-    used_up = spec["trials"] is not None and history.searched >= spec["trials"]
-    last = used_up or result.reason == "exhausted"
+    used_up = spec["trials"] is not None and history.searched - void >= spec["trials"]
+    last = used_up or (result.reason == "exhausted" and not void)
     return last and next_repeat(history, spec["finalists"], spec["repeats"] or 0) is None

@@ -8,9 +8,10 @@ import platform
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from raynas import __version__
@@ -112,12 +113,14 @@ def run(
     *,
     history: History,
     changes: dict[str, Any],
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> SearchResult:
     """One session, from its start to its end, under the folder's lock.
 
     Args:
         history: of the journal as it stands; it grows with the session.
         changes: fields of the spec that this session changes.
+        more: optional fields of ``session_started`` (docs/journal.md).
     """
     from raynas.engine.interrupt import interruptible
     from raynas.engine.supervisor import supervise
@@ -163,6 +166,7 @@ def run(
                 versions=_versions(),
                 decisions=decisions,
                 explanation=_explanation(session),
+                **more,
             )
             write_spec(folder.spec, spec)
             session.replay()

@@ -49,7 +49,7 @@ def description(history: History, folder: Path, live: bool) -> str:
             steps = record.score[0] if record.score else 0
             lines.append(f"| trial {record.number} | {value:.5g} | {steps} | {record.name.replace('|', '/')} |")
         lines.append("")
-    default = history.trials.get(0)
+    default = history.default
     if default is not None and history.value(default) is not None:
         lines += [f"The space's default (trial 0) has {history.value(default):.5g}.", ""]
     lines += _recommended(history, objective.metric)
