@@ -38,7 +38,7 @@ test: env
 	$(PYTEST) -m "not slow" -n 2 --dist loadfile
 
 test-slow: env
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow -n 2 --dist worksteal
 
 lint: env
 	$(BIN)/ruff check .

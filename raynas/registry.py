@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-import importlib.util
-import sys
-import traceback
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from raynas.errors import UserError
+from raynas.modules import load, place_of
+from raynas.paths import absolute
 
 #: What a person calls each group of entry points, and the command that lists it.
 GROUPS = {
@@ -51,49 +50,10 @@ def split_file(reference: str, group: str) -> tuple[Path, str]:
     path_text, colon, name = reference.rpartition(":")
     if not colon or not name:
         raise UserError(f"{what} {reference!r} names a file only; say which object in it: {reference}:NAME")
-    path = Path(path_text).expanduser().absolute()
+    path = absolute(path_text)
     if not path.is_file():
         raise UserError(f"{what} {reference!r}: there is no file {path}; check the path")
     return path, name
-
-
-def load_file(path: Path, *, search_path: Path | None = None) -> ModuleType:
-    """Imports a Python file as the module ``raynas_file_<stem>`` (so that class names stay equal between machines).
-
-    Args:
-        path: the file.
-        search_path: a folder whose modules the file may import (default: the file's own).
-
-    Raises:
-        UserError: the file cannot be imported; the message holds Python's own words.
-    """
-    folder = str(search_path or path.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    name = f"raynas_file_{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} is not a Python file; give path/to/file.py:name")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        words = error.msg if isinstance(error, SyntaxError) else error  # str() of a syntax error has a place of its own
-        raise UserError(f"{path} cannot be imported{line_of(error, path)}: {type(error).__name__}: {words}") from error
-    return module
-
-
-def line_of(error: BaseException, path: Path | str) -> str:
-    """`` (line 12)``: the innermost line of that file in an error's traceback; "" where it has none."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f" (line {error.lineno})"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f" (line {lines[-1]})" if lines else ""
 
 
 def find(group: str, reference: str) -> Any:
@@ -109,12 +69,7 @@ def find(group: str, reference: str) -> Any:
     what, way_out = GROUPS[group]
     if is_file(reference):
         path, name = split_file(reference, group)
-        module = load_file(path)
-        if not hasattr(module, name):
-            near = difflib.get_close_matches(name, vars(module), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"{what} {name!r} not found in {path}{hint}")
-        return getattr(module, name)
+        return attribute(group, load(place_of(path)), name)
     entry = _entry_points(group).get(reference)
     if entry is None:
         near = difflib.get_close_matches(reference, names(group), n=1)
@@ -124,3 +79,16 @@ def find(group: str, reference: str) -> Any:
         return entry.load()
     except Exception as error:
         raise UserError(f"{what} {reference!r} ({entry.value}) cannot be imported: {error}") from error
+
+
+def attribute(group: str, module: ModuleType, name: str) -> Any:
+    """The object of that name in a person's file.
+
+    Raises:
+        UserError: there is none; the message holds the nearest one.
+    """
+    if not hasattr(module, name):
+        near = difflib.get_close_matches(name, vars(module), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"{GROUPS[group][0]} {name!r} not found in {module.__file__}{hint}")
+    return getattr(module, name)

@@ -15,8 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 #: What each package, or module at the top of ``raynas``, may know: everything on a lower floor.
 FLOORS = {
     "bars": 0,
+    "counts": 0,
     "errors": 0,
     "durations": 0,
+    "modules": 0,
+    "paths": 0,
     "registry": 0,
     "locks": 0,
     "resources": 0,
@@ -45,7 +48,11 @@ SIDEWAYS = {
     ("space", "blocks"),
     ("search_spaces", "tasks"),
     ("durations", "errors"),
+    ("paths", "errors"),
     ("registry", "errors"),
+    ("registry", "paths"),
+    ("registry", "modules"),
+    ("modules", "errors"),
     ("export", "engine"),
 }
 

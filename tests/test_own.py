@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
+from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.training import Training
 from raynas.journal import History
-from raynas.registry import load_file
+from raynas.modules import load, place_of
 from raynas.tasks.digits import Digits
 from raynas.tasks.objective import Objective
 
 OWN = Path(__file__).resolve().parents[1] / "docs" / "own"
 
 
+def load_own(name: str) -> ModuleType:
+    return load(place_of(OWN / name))
+
+
 def test_space() -> None:
-    space = load_file(OWN / "space.py").convnet(Digits())
+    space = load_own("space.py").convnet(Digits())
     rng = random.Random(0)
     for architecture in (space.default(), *(space.sample(rng) for _ in range(5))):
         assert space.build(architecture, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 10)
@@ -27,20 +33,22 @@ def test_space() -> None:
 
 
 def test_task() -> None:
-    task = load_file(OWN / "task.py").Wine()
+    task = load_own("task.py").Wine()
     from search_spaces.mlp import mlp
 
     space = mlp(task)
-    metrics = Training(task).preflight(space, space.default())
-    assert {"val_accuracy", "val_worst_class", "val_loss"} <= set(metrics)
+    training = Training(task)
+    assert training.preflight(space, space.default()) == (), "metrics of its own are known once they are measured"
+    measured = training.check(space, space.default(), TrialContext(0, 0, 1))
+    assert {"val_accuracy", "val_worst_class", "val_loss"} <= set(measured.metrics)
     assert task.preprocessing() is None
     sizes = (len(task.data.train_targets), len(task.data.valid_targets))
     assert sizes == (142, 36)
 
 
 def test_searcher() -> None:
-    climber = load_file(OWN / "searcher.py").HillClimber
-    space = load_file(OWN / "space.py").convnet(Digits())
+    climber = load_own("searcher.py").HillClimber
+    space = load_own("space.py").convnet(Digits())
     searcher = climber(space, seed=1, objective=Objective("score", "max"), **climber.options(10))
     history = History(Objective("score", "max"))
     for number in range(8):

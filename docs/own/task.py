@@ -17,13 +17,19 @@ class Wine(Task):
     name = "wine"
     input_shape = (13,)  # of one prepared input, without the batch; images: (channels, height, width)
     num_classes = 3
+    # outputs = "values" where they are no scores of classes: an exported model then prints them as they are.
     # What trials are compared by: a metric from metrics() below, with val_ before it, or val_loss ("min").
     objective = Objective("val_accuracy", "max")
+    # Which way the other metrics are good, for a search by one of them (--metric); for val_loss it is known.
+    directions = {"val_worst_class": "max"}
     default_epochs = 9  # a trial's full budget
     recipe = {"batch_size": 16}  # how to train on this data, unless a space says otherwise (docs/training.md)
 
     def load(self) -> Data:
-        """Read once a process and kept. The split must be the same every time: seed it, or do without chance."""
+        """Read once a process and kept. The split must be the same every time: seed it, or do without chance.
+
+        Relative paths ("data/train.npz") are read from the folder where the search was begun, also on workers.
+        """
         data = load_wine()
         inputs, targets = torch.tensor(data.data, dtype=torch.float32), torch.tensor(data.target)
         validation = torch.arange(len(targets)) % 5 == 0
@@ -32,7 +38,11 @@ class Wine(Task):
         return Data(inputs[~validation], targets[~validation], inputs[validation], targets[validation])
 
     def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
-        """From what load() gave to what a network takes, a batch at a time. The default turns bytes to [-1, 1]."""
+        """From what load() gave to what a network takes, a batch at a time; what comes in may be changed in place.
+
+        The default turns bytes into floats in [-1, 1] and leaves all else as it is (floats; token numbers), so here it
+        could be left out.
+        """
         return inputs
 
     def augment(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -40,7 +50,7 @@ class Wine(Task):
         return inputs + 0.05 * torch.randn(inputs.shape, generator=generator)
 
     def metrics(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-        """Over the whole validation part; each is reported as val_NAME."""
+        """Over the whole validation part; each is reported as val_NAME. One number each, a tensor of one too."""
         right = outputs.argmax(1) == targets
         worst = min(right[targets == label].float().mean().item() for label in range(self.num_classes))
         return {"accuracy": right.float().mean().item(), "worst_class": worst}

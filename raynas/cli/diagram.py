@@ -60,9 +60,9 @@ class Block:
             yield from block.walk()
 
 
-def tree(network: Network, input_shape: tuple[int, ...]) -> Block:
-    """The blocks of a network; ``input_shape`` is that of one sample."""
-    costs = {layer.path: layer for layer in layer_costs(network, input_shape)}
+def tree(network: Network, input_shape: tuple[int, ...], dtype: str | None = None) -> Block:
+    """The blocks of a network; ``input_shape`` and ``dtype`` (None: float32) are those of one sample."""
+    costs = {layer.path: layer for layer in layer_costs(network, input_shape, dtype)}
     return _block("", "network", network.root, costs, input_shape)
 
 

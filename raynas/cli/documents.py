@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from raynas.counts import digits
+
 if TYPE_CHECKING:
     from raynas.engine.api import SearchResult
     from raynas.engine.plan import Plan
@@ -91,8 +93,9 @@ def plan(plan: Plan) -> dict[str, Any]:
     return {
         "spec": plan.spec,
         "data": plan.data,
-        "size": "inf" if plan.size == math.inf else str(plan.size),
+        "size": digits(plan.size),
         "sample": plan.sample.to_json(),
+        "size_exact": plan.size_exact,
         "workers": plan.workers,
         "step_seconds": plan.step_seconds,
         "steps_per_trial": plan.steps_per_trial,
@@ -104,14 +107,14 @@ def plan(plan: Plan) -> dict[str, Any]:
 
 
 def sizes(space: Space) -> dict[str, str]:
-    """The numbers of fillings, in all and without the recipe, exact: digits, or ``"inf"``.
+    """The numbers of fillings, in all and without the recipe: digits, or ``"inf"``.
 
     Strings, since they may not fit a program's integers.
     """
     parts: dict[str, Any] = dict(space.root.parts)
     bare = type(space)(**parts)
     counts = {"size": space.size(), "size_without_recipe": bare.size()}
-    return {key: "inf" if count == math.inf else str(count) for key, count in counts.items()}
+    return {key: digits(count) for key, count in counts.items()}
 
 
 def hole(path: str, value: Any) -> dict[str, Any]:
@@ -124,12 +127,14 @@ def hole(path: str, value: Any) -> dict[str, Any]:
     return {"path": path, "kind": type(value).__name__.lower(), **domain, "default": value.default}
 
 
-def architecture(space: Space, filling: Architecture, input_shape: tuple[int, ...]) -> dict[str, Any]:
+def architecture(
+    space: Space, filling: Architecture, input_shape: tuple[int, ...], dtype: str | None = None
+) -> dict[str, Any]:
     """A filling with its network's parameters and FLOPs (2 x multiply-adds, one sample)."""
     from raynas import costs
 
     network = space.network(filling)
-    total = costs.cost(network, input_shape)
+    total = costs.cost(network, input_shape, dtype)
     return {
         "architecture": filling.to_json(),
         "network_id": space.network_id(filling),

@@ -36,10 +36,10 @@ Time = Annotated[
 Finalists = Annotated[
     int | None,
     typer.Option(
-        parser=whole("--finalists", 1),
+        parser=whole("--finalists", 0),
         metavar="K",
         help="After the last trial, train the K leading networks again with other seeds, and recommend by the mean. "
-        "They come on top of --trials; --time limits them, too.",
+        "They come on top of --trials; --time limits them, too. (0: none.)",
         rich_help_panel=BUDGET,
     ),
 ]

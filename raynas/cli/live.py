@@ -185,6 +185,7 @@ class LiveDisplay:
         return [
             _fact(f"best {metric}", f"{shown(history.value(best))} (trial {best.number})", "bold green"),
             _fact("default", shown(beside), "bold"),
+            Text(f"({history.objective.words})" if history.objective else "", "dim"),
         ]
 
     def _rates(self, now: float) -> list[Text]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from raynas.cli.console import make_console, say
 from raynas.cli.words import counted, size_words
+from raynas.counts import digits
 from raynas.durations import format_duration
+from raynas.tasks.objective import Objective
 
 if TYPE_CHECKING:
     from raynas.engine.plan import Plan
@@ -18,14 +19,16 @@ def print_plan(plan: Plan) -> None:
     console, spec = make_console(), plan.spec
     say(console, f"raynas search {spec['space']} would do this (nothing was written, Ray was not started)")
     options = {key: value for key, value in spec["task_options"].items() if key != "content"}  # the data's fingerprint
-    for key, value in {**spec, "task_options": options}.items():
-        if value is not None and value != {}:
+    objective = Objective(spec["metric"], spec["mode"])
+    for key, value in {**spec, "task_options": options, "metric": objective}.items():
+        if value is not None and value != {} and key != "mode":
             say(console, f"  {key:<18} {_written(key, value)}")
     console.print()
     if plan.data:
         say(console, f"data: {plan.data}")
-    size = "infinitely many" if plan.size == math.inf else size_words(str(plan.size))
-    say(console, f"architectures: {size}; one of them:")
+    size = size_words(digits(plan.size))
+    least = "" if plan.size_exact else "at least "
+    say(console, f"architectures: {least}{size}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()

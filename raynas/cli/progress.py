@@ -104,7 +104,7 @@ class ProgressLines:
         history = self._history
         history.apply(event)
         if event["event"] == "search_started":
-            self._write(f"search {event['name']}: space and task are fine, starting Ray")
+            self._write(f"search {event['name']}: the space is fine; starting Ray and trying one step")
         elif event["event"] == "session_started":
             self._limit = _planned(history, event)
             self._write(_opening(history, event))
@@ -162,6 +162,7 @@ def _opening(history: History, session: dict[str, Any]) -> str:
     budget += [f"{format_duration(limits['seconds'])}"] if limits["seconds"] else []
     line = f"up to {' or '.join(budget) or 'no limit'} in all, "
     line += f"{workers} trials at the same time" if workers > 1 else "one trial at a time"
+    line += f"; {history.objective}" if history.objective else ""
     if history.trials:
         line += f"; {len(history.ended)} ended before, {len(history.running)} to go on where they were"
     return line

@@ -39,7 +39,10 @@ def search(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same settings as a YAML file; flags override it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The same settings as a YAML file (its paths are relative to it); flags override it."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The search's name and its folder's (default: made up).")
@@ -138,7 +141,11 @@ def search(
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(metavar="min|max", help="Whether that metric is to be small or large.", rich_help_panel=OBJECTIVE),
+        typer.Option(
+            metavar="min|max",
+            help="Which way that metric is good (default: as the task says; needed where it says nothing).",
+            rich_help_panel=OBJECTIVE,
+        ),
     ] = None,
     workers: Workers = None,
     max_concurrent: Annotated[

@@ -14,6 +14,7 @@ from raynas.errors import SpecError
 
 if TYPE_CHECKING:
     from raynas.simulate import Table, TableSpace
+    from raynas.tasks.objective import Objective
 
 #: A run that names no budget has so many trials.
 USUAL_TRIALS = 100
@@ -57,7 +58,7 @@ def simulate(
         str | None, _text("NAME", "A search's journal as the table: what another strategy would have done.", DATA)
     ] = None,
     mode: Annotated[
-        str | None, _text("min|max", "Whether the metric is to be small or large (default: min for a loss).")
+        str | None, _text("min|max", "Whether less or more of the metric is better; needed unless a search says it.")
     ] = None,
     trials: Annotated[
         int | None, _count("--trials", 1, f"Trials a run (default: {USUAL_TRIALS}, without --budget-seconds).")
@@ -76,7 +77,10 @@ def simulate(
         str | None,
         _text("COLUMNS", "Seconds a step, as arithmetic (default: the column 'seconds', or 1).", DATA),
     ] = None,
-    report: Annotated[str | None, _text("COLUMN,…", "Further columns to follow at the best trial.", DATA)] = None,
+    report: Annotated[
+        str | None,
+        _text("COLUMN[:min|max],…", "Further columns to follow at the best trial, and which way is better.", DATA),
+    ] = None,
     scheduler: Annotated[
         list[str] | None,
         _text("SCHEDULER", "asha, asha_promotion, hyperband, none (default); may be given several times.", STOPPING),
@@ -131,8 +135,6 @@ def simulate(
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             raise SpecError(f"{option} {str(file)!r} cannot be written: there is no folder for it, or it is one itself")
     measured, rows, metric, mode = _measured(table, space, task, holes, from_search, metric, mode)
-    if mode not in ("min", "max"):
-        raise SpecError(f"--mode {mode!r} is not known; give min or max")
     experiment = Experiment(
         strategies=tuple(strategy or ()),
         metric=metric,
@@ -142,7 +144,7 @@ def simulate(
         trials=USUAL_TRIALS if trials is None and budget_seconds is None else trials,
         seconds=budget_seconds,
         seeds=tuple(range(seed, seed + seeds)),
-        report=tuple(name.strip() for name in report.split(",")) if report else (),
+        report=tuple(_reported(word.strip()) for word in report.split(",")) if report else (),
         cost=cost,
         options=_options(set_option or []),
         grace_period=grace_period,
@@ -209,7 +211,7 @@ def _measured(
         raise SpecError("say what is searched for: --metric COLUMN (or arithmetic over columns)")
     measured = read_table(table)
     measured.evaluate(metric)  # a wrong name is told before the ids are computed
-    mode = mode or _usual_mode(metric)
+    mode = _mode(metric, mode)
     if space is None or task is None:
         return measured, space_of_table(measured, space, holes=holes), metric, mode
     template, parse = named_space(space, sources.make_task(sources.source_of("raynas.tasks", task)))
@@ -221,6 +223,7 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
     from raynas.engine import api, sources
     from raynas.engine.folder import SearchFolder
     from raynas.engine.parts import resumed_source, task_arguments
+    from raynas.engine.working_folder import working_as_begun
     from raynas.simulate import named_space, space_of_table, table_of_history
 
     result = api.load(name)
@@ -233,15 +236,33 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
     else:
         folder = SearchFolder(result.folder.parent, result.name)
         arguments = task_arguments({"data": None, "task_options": {}, **result.spec})
-        task = sources.make_task(resumed_source("raynas.tasks", result.spec["task"], None, folder), arguments)
-        template = sources.make_space(resumed_source("raynas.spaces", result.spec["space"], None, folder), task)
-    if metric is None:
+        with working_as_begun(result):
+            task = sources.make_task(resumed_source("raynas.tasks", result.spec["task"], None, folder), arguments)
+            template = sources.make_space(resumed_source("raynas.spaces", result.spec["space"], None, folder), task)
+    if metric in (None, objective.metric):
         metric, mode = objective.metric, mode or objective.mode
-    return measured, space_of_table(measured, template), metric, mode or _usual_mode(metric)
+    measured.evaluate(metric)  # a wrong name is told first
+    mode = _mode(metric, mode)
+    return measured, space_of_table(measured, template), metric, mode
 
 
-def _usual_mode(metric: str) -> str:
-    return "min" if metric.endswith("loss") else "max"
+def _mode(metric: str, mode: str | None) -> str:
+    """The direction of the metric: a table does not know it, and a name does not tell it."""
+    if mode is None:
+        raise SpecError(f"is a large {metric!r} better, or a small one? Say it with --mode max or --mode min")
+    if mode not in ("min", "max"):
+        raise SpecError(f"--mode {mode!r} is not known; give min or max")
+    return mode
+
+
+def _reported(word: str) -> str | Objective:
+    """``latency:min`` as a column with its direction, ``latency`` as one whose direction is not known."""
+    from raynas.tasks.objective import Objective
+
+    name, colon, mode = word.partition(":")
+    if colon and mode not in ("min", "max"):
+        raise SpecError(f"--report {word!r}: {mode!r} is no direction; give {name}:min, {name}:max, or {name} alone")
+    return Objective(name, mode) if colon else name  # type: ignore[arg-type]
 
 
 def _figures(option: str, text: str) -> tuple[float, ...]:

@@ -49,7 +49,8 @@ def _table(console: Console, title: str, by_workers: Mapping[str, Mapping[str, A
 def _cell(entry: Mapping[str, Any]) -> str:
     rate = entry.get("optimum_rate")
     share = f" ({rate:.0%})" if rate else ""
-    return f"{_shown(entry['mean'])} ± {_spread(entry['std'])}{share}"
+    none = f", {entry['without_result']} without" if entry["without_result"] else ""
+    return f"{_shown(entry['mean'])} ± {_spread(entry['std'])}{share}{none}"
 
 
 def _end(console: Console, document: Mapping[str, Any]) -> None:
@@ -85,7 +86,8 @@ def _comparison(console: Console, document: Mapping[str, Any]) -> None:
     rows = []
     for pair in document["comparison"]:
         low, high = pair["interval"]
-        difference = f"{pair['difference']:+.4g} [{low:+.4g}, {high:+.4g}]"
+        known = not math.isnan(pair["difference"])
+        difference = f"{pair['difference']:+.4g} [{low:+.4g}, {high:+.4g}]" if known else "– (runs without a result)"
         p_value = f"{pair['p_value']:.2g}" if pair["p_value"] >= 1e-4 else "< 0.0001"
         cells = [difference, f"{pair['superiority']:.0%}", p_value]
         rows.append((f"{pair['a']} against {pair['b']}", str(pair["workers"]), cells))

@@ -104,7 +104,16 @@ def _entry(name: str) -> dict[str, Any]:
         "description": (words or "").split("\n\n")[0].replace("\n", " ").replace("``", ""),
         "holes": len(space.holes()),
         **documents.sizes(space),
+        "size_exact": space.size_exact,
     }
+
+
+def _dtype(task: Any) -> str | None:
+    """The dtype of a task's inputs; None (float32) where its data is needed for that and is not there."""
+    try:
+        return getattr(task, "input_dtype", None)
+    except Exception:  # a space can be described before its data is there
+        return None
 
 
 def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
@@ -113,7 +122,8 @@ def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
 
     space, task = _make(reference, task_reference)
     shape = tuple(task.input_shape)
-    check_shapes(space, shape)
+    dtype = _dtype(task)
+    check_shapes(space, shape, dtype)
     default, sample = space.default(), space.sample(random.Random(seed))
     return {
         "space": reference,
@@ -121,7 +131,8 @@ def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
         "input_shape": list(shape),
         "fingerprint": space.fingerprint,
         **documents.sizes(space),
+        "size_exact": space.size_exact,
         "holes": [documents.hole(path, hole) for path, hole in space.holes()],
-        "default": documents.architecture(space, default, shape),
-        "sample": documents.architecture(space, sample, shape),
+        "default": documents.architecture(space, default, shape, dtype),
+        "sample": documents.architecture(space, sample, shape, dtype),
     }

@@ -42,6 +42,7 @@ def print_outcome(result: SearchResult) -> None:
         say(console, result.message)
     if result.best is not None:
         console.print()
+        say(console, f"the best by {result.objective}:")
         console.print(_best_table(result, 5))
         console.print()
         winner.print_finalists(console, result)
@@ -79,7 +80,7 @@ def print_status(result: SearchResult) -> None:
         "strategy": f"{spec['strategy']}, scheduler {spec['scheduler']}, seed {spec['seed']}",
         "trials": _counts(result),
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
-        result.objective.metric: standing(history),
+        result.objective.metric: f"{standing(history)} ({result.objective.words})",
         "folder": near(result.folder),
         "next": _go_on(result),
     }.items():
@@ -121,6 +122,7 @@ def print_best(result: SearchResult, count: int) -> None:
     if result.best is None:
         say(console, f"no trial of {result.name} has been measured yet; next: raynas status {result.name}")
         return
+    say(console, f"the best by {result.objective}:")
     console.print(_best_table(result, count))
     console.print()
     winner.print_finalists(console, result)
@@ -164,7 +166,8 @@ def _size(entry: dict[str, Any]) -> str:
     size, bare = entry["size"], entry["size_without_recipe"]
     if size == "inf" and bare != "inf":
         return f"{size_words(bare)} networks, recipes without end"
-    return f"{size_words(size)} architectures"
+    least = "" if entry["size_exact"] else "at least "
+    return f"{least}{size_words(size)} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import typer
 from raynas.cli.options import whole
 from raynas.cli.read import Json, Name
 from raynas.cli.words import counted, shown
-from raynas.errors import SearchFolderError, SpecError
+from raynas.errors import SpecError
 
 if TYPE_CHECKING:
     from raynas.engine.result import SearchResult
@@ -96,9 +96,10 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a search: its journal, its weights, everything in its folder. It asks first.
+    """Delete a search: its journal, its weights, all that RayNAS wrote into its folder. It asks first.
 
-    Runs that were logged to MLflow stay there.
+    Files of your own in that folder stay, and so does what a symbolic link leads to. Runs that were logged to MLflow
+    stay there.
 
     Examples:
 
@@ -107,8 +108,14 @@ def delete(
       raynas delete first --yes
     """
     from raynas.engine import api
-    from raynas.engine.folder import FolderLock
+    from raynas.engine.folder import FolderLock, SearchFolder, home_folder
 
+    folder = SearchFolder(home_folder(), name)
+    if folder.never_began():  # a deletion that was cut off, or a search killed at its very start
+        with FolderLock(folder):
+            folder.remove()
+        print(f"deleted what was left of {name}")
+        return
     result = api.load(name)
     with FolderLock(result._folder):
         size = sum(path.lstat().st_size for path in result.folder.rglob("*") if path.is_file())
@@ -119,15 +126,12 @@ def delete(
             if not typer.confirm(f"delete {words}?"):
                 print("nothing was deleted")
                 return
-        # Out of sight in one step: a deletion that is cut off leaves no half of a search.
-        gone = result.folder.with_name(f".deleted-{result.folder.name}")
-        try:
-            shutil.rmtree(gone, ignore_errors=True)
-            result.folder.rename(gone)
-            shutil.rmtree(gone)
-        except OSError as error:
-            raise SearchFolderError(f"{error.filename} cannot be deleted ({error.strerror})") from None
+        left = result._folder.remove()
     print(f"deleted {words}")
+    if left:
+        first = ", ".join(str(path.relative_to(result.folder)) for path in left[:3])
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        print(f"left in {result.folder}, since RayNAS did not make it: {first}{more}")
 
 
 def describe_trial(name: str, trial: int, json: bool) -> None:
@@ -135,17 +139,18 @@ def describe_trial(name: str, trial: int, json: bool) -> None:
     from raynas.cli import diagram, documents
     from raynas.cli.console import working
     from raynas.engine import api
-    from raynas.engine.kept import chosen_trial
+    from raynas.engine.kept import begun_dtype, chosen_trial
     from raynas.engine.parts import input_shape, resumed_parts
+    from raynas.engine.working_folder import working_as_begun
 
     result = api.load(name)
     record = chosen_trial(result, trial)
-    with working("building the network" if result.spec["task"] == "digits" else ""):
+    with working("building the network" if result.spec["task"] == "digits" else ""), working_as_begun(result):
         parts = resumed_parts(result)
         shape = input_shape(parts)
         if shape is None:
             raise SpecError(f"search {name!r} has no task that says what shape an input has")
-        tree = diagram.tree(parts.space.network(record.architecture), tuple(shape))
+        tree = diagram.tree(parts.space.network(record.architecture), tuple(shape), begun_dtype(result))
     if json:
         print(documents.dumps(_document(record, tree, tuple(shape))))
         return

@@ -8,7 +8,7 @@ it pays microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -95,12 +95,15 @@ def _flops(op: Op, in_shape: Shape, dtype: Any) -> int:
 
     from raynas.costs.flops import forward_flops
 
-    def run(device: str) -> int:
+    def run(device: str, make: Callable[..., torch.Tensor]) -> int:
         with torch.device(device), torch.random.fork_rng(devices=[]):
             module = op.cls(**arguments_for(op, in_shape)).to(device).eval()
-            return forward_flops(module, torch.zeros((1, *in_shape), dtype=dtype, device=device))
+            return forward_flops(module, make((1, *in_shape), dtype=dtype, device=device))
 
     try:
-        return run("meta")
+        return run("meta", torch.zeros)
     except (NotImplementedError, RuntimeError):  # what looks at values cannot run on meta tensors
-        return run("cpu")
+        try:
+            return run("cpu", torch.zeros)
+        except Exception:  # a sequence of zeros may be one of nothing but padding (see raynas.space.shapes)
+            return run("cpu", torch.ones)

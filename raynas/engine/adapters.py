@@ -52,7 +52,8 @@ class ProposalQueue(Searcher):
             self._scheduler.resume(trial.number)
             return None
         self._live[trial_id] = trial.number
-        return {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
+        config = {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
+        return {**config, "check": True} if self._session.takes_check(trial.number) else config
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing: the scheduler has told the session."""
@@ -87,6 +88,9 @@ class JournallingScheduler(RungScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         number = int(trial.config["trial"])
         report = json.loads(result["report"])
+        if "checked" in report:
+            self._session.checked(report["checked"])
+            return TrialScheduler.CONTINUE
         if "failure" in report:
             self._session.failed(number, **report["failure"])
             return TrialScheduler.STOP

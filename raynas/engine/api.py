@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raynas import paths
 from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.earlier import absolute, read_warm_start
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
@@ -32,6 +33,8 @@ from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
+from raynas.engine.start_check import check_here
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
 
@@ -94,6 +97,7 @@ def plan(
         UserError: as ``search``.
     """
     spec, parts, _, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    check_here(parts, spec)
     return make_plan(spec, parts)
 
 
@@ -116,19 +120,16 @@ def _prepare(
     for which in ("strategy", "scheduler"):
         asked[which] = label(asked[which])
     if asked["data"]:
-        asked["data"] = str(Path(asked["data"]).expanduser().absolute())
+        asked["data"] = str(paths.absolute(asked["data"]))
     if asked["warm_start"]:
         asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
-    parts = find_parts(
-        source_of("raynas.spaces", asked["space"] if space is None else space),
-        source_of("raynas.tasks", asked["task"] if task is None else task),
-        evaluator,
-        task_arguments(asked),
-    )
+    space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
+    task_source = source_of("raynas.tasks", asked["task"] if task is None else task, [space_source])
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(asked))
     spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
     earlier = read_warm_start(spec, parts.space, home)
@@ -155,7 +156,8 @@ def resume(
 
     Args:
         trials, seconds: new totals over all sessions.
-        finalists, repeats: train so many of the leading networks again, so often (in all).
+        finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
+            further repeat is begun.
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -166,12 +168,13 @@ def resume(
     """
     folder = SearchFolder(home_folder(home), name)
     folder.require()
-    with FolderLock(folder):
-        result = SearchResult(folder)
+    with FolderLock(folder), working_as_begun(result := SearchResult(folder)):
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
         asked |= {"workers": workers, "address": address}
         given = {key for key, value in asked.items() if value is not None}
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
+        if finalists == 0 and repeats is None:
+            changes["repeats"] = None
         spec = {**completed(result.spec), **changes}
         settle_finalists(spec)
         changes |= {"repeats": spec["repeats"]} if finalists else {}
@@ -180,7 +183,8 @@ def resume(
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
-        preflight(parts, spec)
+        if not folder.stop.exists():  # asked to stop meanwhile
+            preflight(parts, spec)
         return run(folder, spec, parts, progress, history=result.history, changes=changes)
 
 

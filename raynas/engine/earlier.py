@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raynas import paths
 from raynas.engine.folder import SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError
 from raynas.journal import History, read
@@ -39,7 +40,7 @@ class _Row:
 
 def absolute(reference: str) -> str:
     """A warm start as the spec keeps it: a file by its absolute path, a search by its name."""
-    return str(Path(reference).expanduser().absolute()) if _is_file(reference) else reference
+    return str(paths.absolute(reference)) if _is_file(reference) else reference
 
 
 def read_warm_start(spec: Mapping[str, Any], space: Space, home: Path) -> dict[str, Any] | None:

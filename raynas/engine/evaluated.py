@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raynas.engine.kept import chosen_trial, kept_trials, kept_weights
-from raynas.engine.parts import resumed_parts
+from raynas.engine.kept import begun_dtype, chosen_trial, kept_trials, kept_weights
+from raynas.engine.parts import Parts, resumed_parts
 from raynas.engine.result import SearchResult
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError, SpecError
 from raynas.journal import TrialRecord
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from raynas.evaluators.evaluate import Evaluated
 
 
@@ -40,8 +43,6 @@ def evaluate(
     Raises:
         UserError: no weights are kept, the search was not one of images, or the data cannot be used.
     """
-    from raynas.evaluators.evaluate import OtherImages, judge
-
     measured = [record for record in kept_trials(result) if record.measurements]
     records = measured if trial is None else [chosen_trial(result, trial)]
     if not records:
@@ -50,7 +51,21 @@ def evaluate(
             "search again with a larger keep_best"
         )
     weights = [kept_weights(result, record).tensors for record in records]
-    parts = resumed_parts(result, space=space, task=task)
+    data = Path(data).expanduser().absolute()
+    with working_as_begun(result):
+        return _tried(result, data, records, weights, resumed_parts(result, space=space, task=task), progress)
+
+
+def _tried(
+    result: SearchResult,
+    data: Path,
+    records: list[TrialRecord],
+    weights: list[dict[str, Tensor]],
+    parts: Parts,
+    progress: Callable[[TrialRecord, int, int], None],
+) -> list[tuple[TrialRecord, Evaluated]]:
+    from raynas.evaluators.evaluate import OtherImages, judge
+
     if not hasattr(parts.task, "others"):
         raise SpecError(
             f"search {result.name!r} was made on task {parts.task.name!r}, which reads no other data; "
@@ -60,7 +75,7 @@ def evaluate(
     total = len(records) * len(images.targets)
     found = []
     for record, tensors in zip(records, weights, strict=True):
-        module = parts.space.build(record.architecture, parts.task.input_shape)
+        module = parts.space.build(record.architecture, parts.task.input_shape, begun_dtype(result))
         module.load_state_dict(tensors)
         told = partial(progress, record, total)
         found.append((record, judge(module, parts.task, images, progress=told)))

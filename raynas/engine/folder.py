@@ -19,20 +19,25 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 from types import TracebackType
 
+from raynas.engine import own_entries
 from raynas.errors import SearchFolderError
 from raynas.locks import is_held
+from raynas.paths import absolute
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+#: What a home holds besides searches: MLflow's store, its artifacts, what SQLite puts beside it. In any spelling, since
+#: some file systems do not tell A from a.
+_RESERVED = re.compile(r"mlartifacts|mlruns|mlflow\.db([.-].*)?", re.IGNORECASE)
 
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
     """The folder of all searches: ``home``, else ``$RAYNAS_HOME``, else ``./raynas-runs``; absolute."""
-    return Path(home or os.environ.get("RAYNAS_HOME") or "raynas-runs").expanduser().absolute()
+    return absolute(home or os.environ.get("RAYNAS_HOME") or "raynas-runs")
 
 
 def check_name(name: str) -> str:
@@ -90,26 +95,45 @@ class SearchFolder:
             return False
 
     def create(self) -> None:
-        """Makes the folder.
+        """Makes the folder; what a search that never began left there is taken over.
 
         Raises:
-            SearchFolderError: it holds a search already, or it cannot be written.
+            SearchFolderError: there is something of that name already, or it cannot be written.
         """
         self.require_free()
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.mkdir()
+            except FileExistsError:
+                self.require_free()  # another process may have been faster
         except OSError as error:
             raise SearchFolderError(
                 f"folder {self.path} cannot be written ({error.strerror}); set RAYNAS_HOME to a folder that can"
             ) from error
 
     def require_free(self) -> None:
-        """Raises SearchFolderError where the folder holds a search already."""
+        """Raises SearchFolderError where the name is taken: by a search, or by what is no search."""
+        if _RESERVED.fullmatch(self.name):
+            raise SearchFolderError(
+                f"search name {self.name!r} is kept for MLflow's store, which lies beside the searches; "
+                "choose another --name"
+            )
         if self.has_begun():
             raise SearchFolderError(
                 f"search {self.name!r} exists in {self.path.parent}; go on with it: raynas resume {self.name} "
                 "(or choose another --name)"
             )
+        if os.path.lexists(self.path) and not self.never_began():
+            raise SearchFolderError(
+                f"{self.path} exists and is no search, so it is left alone; choose another --name, "
+                "or set RAYNAS_HOME to another folder"
+            )
+
+    def never_began(self) -> bool:
+        """Whether all that lies here is what a search leaves that was killed at its very start, or while deleted."""
+        plain = self.path.is_dir() and not self.path.is_symlink() and self.lock.is_file()
+        return plain and not self.has_begun() and not own_entries.foreign(self.path)
 
     def require(self) -> None:
         """Raises SearchFolderError, with the nearest name, where there is no such search."""
@@ -122,13 +146,31 @@ class SearchFolder:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise SearchFolderError(f"search {self.name!r} not found in {self.path.parent}{hint} (raynas list shows them)")
 
-    def remove(self) -> None:
-        """Removes the search, with all that it found."""
-        shutil.rmtree(self.path, ignore_errors=True)
+    def remove(self) -> list[Path]:
+        """Removes the search, with all that it found; the caller holds its lock.
+
+        Returns:
+            What stays, and the folder with it, since RayNAS did not make it.
+
+        Raises:
+            SearchFolderError: something cannot be removed, or the folder is a link.
+        """
+        if self.path.is_symlink():
+            raise SearchFolderError(
+                f"{self.path} is a symbolic link to {os.readlink(self.path)}; remove that folder and the link yourself"
+            )
+        try:
+            return own_entries.remove(self.path)
+        except OSError as error:
+            raise SearchFolderError(f"{error.filename} cannot be deleted ({error.strerror})") from None
+
+    def remove_remains(self) -> None:
+        """Removes what a search that never began left; the caller holds the lock, which stays."""
+        own_entries.remove(self.path, spare=(self.lock.name,))
 
     def remove_checkpoints(self, number: int) -> None:
         """Removes what trial ``number`` left; nothing happens where there is nothing."""
-        shutil.rmtree(self.trial_folder(number), ignore_errors=True)
+        own_entries.remove_folder(self.trial_folder(number), self.path)
 
 
 def names(home: Path) -> list[str]:
@@ -159,10 +201,22 @@ class FolderLock:
             name = self._folder.name
             raise SearchFolderError(f"search {name!r} is being run by {holder}; wait for it, or raynas stop {name}")
         self._file = file
+        if not self._is_in_place():
+            os.close(file)
+            self._file = None
+            raise SearchFolderError(f"search {self._folder.name!r} was deleted just now; give the same command again")
+        self._folder.stop.unlink(missing_ok=True)  # asked of an earlier process; from now on it is asked of this one
         with contextlib.suppress(OSError):  # on a full disk the lock holds, and nobody can say who has it
             os.ftruncate(file, 0)
             os.pwrite(file, f"process {os.getpid()} on {os.uname().nodename}".encode(), 0)
         return self
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that is locked is still the one that others would lock."""
+        assert self._file is not None
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._file), os.stat(self._folder.lock))
+        return False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -176,5 +176,6 @@ def as_html(result: SearchResult, count: int = 10) -> str:
     )
     trials = len(result.history.trials)
     words = f"<b>{html.escape(result.name)}</b> is {result.status}; {trials} trial{'' if trials == 1 else 's'}"
+    words += f"; {html.escape(str(result.objective))}"
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
     return f"<div>{words}{table}</div>"

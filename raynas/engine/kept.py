@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.engine.parts import input_shape, resumed_parts
 from raynas.engine.result import SearchResult
+from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError, SpecError
 from raynas.evaluators import checkpoint
 from raynas.journal import TrialRecord
@@ -62,9 +63,18 @@ def kept_weights(result: SearchResult, record: TrialRecord) -> Weights:
     """The weights that a trial left.
 
     Raises:
-        SearchFolderError: they are not kept; the message names the trials whose weights are.
+        SearchFolderError: they are not kept; the message names the trials whose weights are. Or an earlier release kept
+            them in the middle of the trial's first step, with batch-norm statistics that are not theirs.
     """
     found = checkpoint.newest(_folder(result, record.number))
+    if found is not None and _stale(found):
+        found = checkpoint.newest(_folder(result, record.number), partial=False)
+        if found is None:
+            raise SearchFolderError(
+                f"the weights of trial {record.number} of {result.name!r} were kept in the middle of its first step, "
+                "by a release that left the batch-norm statistics of untrained weights in them; "
+                f"let it go on: raynas resume {result.name}"
+            )
     tensors = {} if found is None else found.state.tensors
     weights = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
     if found is None or not weights:
@@ -77,6 +87,17 @@ def kept_weights(result: SearchResult, record: TrialRecord) -> Weights:
             f"{way_out} search again with a larger keep_best"
         )
     return Weights(weights, found.step, found.partial)
+
+
+def _stale(found: checkpoint.Checkpoint) -> bool:
+    """Whether averaged weights were kept in mid-step with the batch-norm statistics of the step before.
+
+    Earlier releases did that; a state says so where its statistics were renewed.
+    """
+    averaged = any(name.startswith("live.") for name in found.state.tensors)
+    renewed = found.state.values.get(checkpoint.EVALUATION, {}).get(checkpoint.RENEWED, False)
+    statistics = any(name.startswith(_MODEL) and "running_" in name for name in found.state.tensors)
+    return found.partial and averaged and statistics and not renewed
 
 
 def build(
@@ -93,14 +114,20 @@ def build(
     """
     record = chosen_trial(result, number)
     tensors = kept_weights(result, record).tensors if weights else {}
-    parts = resumed_parts(result, space=space, task=task)
-    shape = input_shape(parts)
-    if shape is None:
-        raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
-    module = parts.space.build(record.architecture, shape)
+    with working_as_begun(result):
+        parts = resumed_parts(result, space=space, task=task)
+        shape = input_shape(parts)
+        if shape is None:
+            raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
+        module = parts.space.build(record.architecture, shape, begun_dtype(result))
     if weights:
         module.load_state_dict(tensors)
     return module.eval()
+
+
+def begun_dtype(result: SearchResult) -> str | None:
+    """The dtype of an input, as the search's journal has it; None where it does not: float32, as those searches did."""
+    return (result.begun.get("task") or {}).get("input_dtype")
 
 
 def _folder(result: SearchResult, number: int) -> Any:

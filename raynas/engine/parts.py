@@ -8,23 +8,30 @@ from __future__ import annotations
 import difflib
 import os
 import random
+import re
 import secrets
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
-from raynas.engine.sources import Source, keep_copy, make_space, make_task, source_of
+from raynas.engine.sources import Source, keep_copy, known_source, make_space, make_task, source_of
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
-from raynas.errors import SpaceError, SpecError
+from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
-from raynas.registry import find, is_file
+from raynas.paths import absolute, home_folder
+from raynas.registry import is_file
 from raynas.space import Space
-from raynas.tasks.objective import Objective
+from raynas.space.shapes import time_limit
+from raynas.tasks.objective import Mode, Objective, mode_of
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
+#: A made-up name is so long at most, before its number.
+_NAME_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ def label(what: Any) -> str | None:
     """How the spec names what was given: its reference (files by their absolute path), or ``<the object's name>``."""
     if isinstance(what, str) and is_file(what):
         path, colon, name = what.rpartition(":")
-        return f"{Path(path).expanduser().absolute()}:{name}" if colon else what
+        return f"{absolute(path)}:{name}" if colon else what
     if what is None or isinstance(what, str):
         return what
     return f"<{getattr(what, 'name', None) or getattr(what, '__name__', None) or type(what).__name__}>"
@@ -56,6 +63,7 @@ def task_arguments(spec: dict[str, Any]) -> dict[str, Any]:
 
 def find_parts(space_source: Source, task_source: Source, evaluator: Any, arguments: dict[str, Any]) -> Parts:
     """Makes the parts that the sources name (the evaluator given, or training on the task)."""
+    home_folder()  # Ray cannot be imported without one
     from raynas.engine.trainable import make_evaluator
 
     task = make_task(task_source, arguments)
@@ -63,10 +71,23 @@ def find_parts(space_source: Source, task_source: Source, evaluator: Any, argume
     return Parts(space_source, task_source, evaluator, task, space, make_evaluator(evaluator, task))
 
 
-def resumed_source(group: str, reference: str, given: Any, folder: SearchFolder) -> Source:
+def keep_sources(parts: Parts, folder: SearchFolder, *, anew: bool = False) -> Parts:
+    """The parts with sources that are read from copies in the search's folder.
+
+    Args:
+        anew: copies that are there already are replaced.
+    """
+    space = keep_copy(parts.space_source, folder.source, anew=anew)
+    task = keep_copy(parts.task_source, folder.source, [space], anew=anew)
+    return replace(parts, space_source=space, task_source=task)
+
+
+def resumed_source(
+    group: str, reference: str, given: Any, folder: SearchFolder, beside: Iterable[Source] = ()
+) -> Source:
     """The source of a begun search's space or task: what is handed in again, else its reference (a file: its copy)."""
     if given is not None:
-        return source_of(group, given)
+        return source_of(group, given, beside)
     if reference.startswith("<"):
         what = group.removeprefix("raynas.").removesuffix("s")
         raise SpecError(
@@ -74,8 +95,8 @@ def resumed_source(group: str, reference: str, given: Any, folder: SearchFolder)
             f"hand it in again: raynas.resume({folder.name!r}, {what}=...)"
         )
     if is_file(reference):
-        return keep_copy(Source(group, reference), folder.source)
-    return source_of(group, reference)
+        return keep_copy(Source(group, reference), folder.source, beside)
+    return source_of(group, reference, beside)
 
 
 def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
@@ -84,9 +105,8 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if hasattr(parts.task, "content") and parts.task is not parts.task_source.obj:
         # A resumed search, and its workers, are to see the same data; an object made already knows its own.
         spec["task_options"] = {**spec["task_options"], "content": parts.task.content}
-    objective = parts.evaluator.objective
-    if spec["metric"] is None:
-        spec["metric"], spec["mode"] = objective.metric, spec["mode"] or objective.mode
+    spec["metric"] = spec["metric"] or parts.evaluator.objective.metric
+    spec["mode"] = spec["mode"] or _direction(parts, spec)
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
@@ -96,13 +116,26 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if spec["trials"] is None and spec["time"] is None:
         spec["trials"], spec["time"] = DEFAULT_TRIALS, DEFAULT_SECONDS
     settle_finalists(spec)
-    strategy = _kept_or_found("raynas.strategies", spec["strategy"], None, "propose")
+    strategy = _kept_or_found("raynas.strategies", spec, None, "propose")
     spec["strategy_options"] = {**strategy.options(spec["trials"]), **spec["strategy_options"]}
     rule = make_rule(spec)
     if len(rule.levels) > 1 or spec["grace_period"] is not None:
         spec["grace_period"], spec["reduction_factor"] = rule.grace_period, rule.reduction_factor
     spec["name"] = check_name(spec["name"]) if spec["name"] else free_name(spec["space"], home)
     return spec
+
+
+def _direction(parts: Parts, spec: dict[str, Any]) -> Mode:
+    """Which way the metric is good.
+
+    Raises:
+        SpecError: nobody knows it; or no such metric is measured, which is then the likelier mistake.
+    """
+    try:
+        return mode_of(spec["metric"], parts.evaluator.objective, parts.evaluator.directions)
+    except SpecError:
+        preflight(parts, spec)
+        raise
 
 
 def settle_finalists(spec: dict[str, Any]) -> None:
@@ -126,23 +159,28 @@ def settle_finalists(spec: dict[str, Any]) -> None:
 def free_name(space: str, home: Path) -> str:
     """A name for a search of ``space`` that nothing in ``home`` has."""
     stem = space.rpartition(":")[2].strip("<>") or "search"
-    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).lstrip("._-") or "search"
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # é is e, and an accent of its own
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_NAME_LENGTH].rstrip("._-") or "search"
     number = 1
     while os.path.lexists(home / f"{stem}-{number}"):
         number += 1
     return f"{stem}-{number}"
 
 
-def _kept_or_found(group: str, reference: str, folder: SearchFolder | None, needs: str) -> Any:
-    """The class that a reference names; a person's own file is copied into a search's folder, and loaded from there.
+def _kept_or_found(group: str, spec: dict[str, Any], folder: SearchFolder | None, needs: str) -> Any:
+    """The class that a spec names; a person's own file is copied into a search's folder, and loaded from there.
 
     Raises:
         SpecError: it is no class with the method ``needs``.
     """
+    which = {"raynas.strategies": "strategy", "raynas.schedulers": "scheduler"}[group]
+    reference = spec[which]
+    kept = None if folder is None else folder.source
+    beside = [known_source(spec[other], kept) for other in ("space", "task", "strategy") if other != which]
     if folder is None or not is_file(reference):
-        found = find(group, reference)
+        found = source_of(group, reference, beside).get()
     else:
-        found = keep_copy(Source(group, reference), folder.source).get()
+        found = keep_copy(Source(group, reference), folder.source, beside).get()
     if not isinstance(found, type) or not hasattr(found, needs):
         what = group.removeprefix("raynas.").replace("strategies", "strategy").removesuffix("s")
         raise SpecError(f"{what} {reference!r} is no {what}: a class with a method {needs!r} is needed (docs/own)")
@@ -151,7 +189,7 @@ def _kept_or_found(group: str, reference: str, folder: SearchFolder | None, need
 
 def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | None = None) -> Any:
     """The strategy, with the options resolved at the search's start (``folder``: the begun search's)."""
-    strategy = _kept_or_found("raynas.strategies", spec["strategy"], folder, "propose")
+    strategy = _kept_or_found("raynas.strategies", spec, folder, "propose")
     try:
         return strategy(
             space,
@@ -172,7 +210,7 @@ def step_seconds(spec: dict[str, Any]) -> float | None:
 
 def make_rule(spec: dict[str, Any], folder: SearchFolder | None = None) -> Any:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
-    scheduler = _kept_or_found("raynas.schedulers", spec["scheduler"], folder, "record")
+    scheduler = _kept_or_found("raynas.schedulers", spec, folder, "record")
     return scheduler(
         spec["epochs"],
         mode=spec["mode"],
@@ -186,28 +224,58 @@ def input_shape(parts: Parts) -> tuple[int, ...] | None:
     return getattr(getattr(parts.evaluator, "task", None), "input_shape", None)
 
 
-def check_shapes(space: Space, input_shape: tuple[int, ...]) -> None:
+def input_dtype(parts: Parts) -> str | None:
+    """The dtype of one sample as torch names it, where the evaluator trains on a task; None: the usual float32.
+
+    Raises:
+        TaskError: the task's data is needed for it, and cannot be loaded.
+    """
+    task = getattr(parts.evaluator, "task", None)
+    try:
+        return getattr(task, "input_dtype", None)
+    except UserError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
+            f"{type(error).__name__}: {error} (the working folder is {Path.cwd()})"
+        ) from error
+
+
+def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:
     """Finds parts of a space that do not fit together, by its default and a few samples; nothing is built.
+
+    Args:
+        space: the space.
+        input_shape: of one sample, without the batch.
+        dtype: of the sample, as torch names it (None: float32).
 
     Raises:
         SpaceError: that.
     """
     rng = random.Random(0)
-    space.check(space.default(), input_shape)
+    space.check(space.default(), input_shape, dtype)
     for _ in range(_PREFLIGHT_SAMPLES):
-        space.check(space.sample(rng), input_shape)
+        space.check(space.sample(rng), input_shape, dtype)
 
 
 def preflight(parts: Parts, spec: dict[str, Any]) -> None:
-    """Finds what would make trials fail: shapes of a few samples, one training step of the default, the metric's name.
+    """Finds what would make trials fail: shapes of a few samples, the metric's name where that is known beforehand.
+
+    The rest is found by one real step on a worker (``raynas.engine.start_check``).
 
     Raises:
         UserError: that.
     """
     shape = input_shape(parts)
-    if shape is not None:
-        check_shapes(parts.space, shape)
-    metrics = parts.evaluator.preflight(parts.space, parts.space.default())
+    with time_limit(spec["trial_timeout"]):
+        if shape is not None:
+            check_shapes(parts.space, shape, input_dtype(parts))
+        require_metric(spec, parts.evaluator.preflight(parts.space, parts.space.default()))
+
+
+def require_metric(spec: dict[str, Any], metrics: Collection[str]) -> None:
+    """Raises SpecError where the search's metric is not among those that are measured (none: they are not known)."""
     if metrics and spec["metric"] not in metrics:
         near = difflib.get_close_matches(spec["metric"], metrics, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -221,12 +289,9 @@ def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
         UserError: they cannot be had, or the space is no longer the one that the search was begun with.
     """
     spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
-    parts = find_parts(
-        resumed_source("raynas.spaces", spec["space"], space, folder),
-        resumed_source("raynas.tasks", spec["task"], task, folder),
-        evaluator,
-        task_arguments(spec),
-    )
+    space_source = resumed_source("raynas.spaces", spec["space"], space, folder)
+    task_source = resumed_source("raynas.tasks", spec["task"], task, folder, [space_source])
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
     require_same_space(result, parts.space)
     return parts
 

@@ -17,6 +17,10 @@ from raynas.space import Architecture
 _SAMPLES = 2
 
 
+#: A space with more fillings than this is no limit on a search. (Far larger counts do not fit a float either.)
+_TRIABLE = 10**15
+
+
 @dataclass(frozen=True)
 class Plan:
     """The search that was described.
@@ -25,18 +29,20 @@ class Plan:
         spec: the resolved settings.
         data: what the task says of its data, in one line; "" where it says nothing.
         size: fillings of the space (``inf`` with a real-valued hole).
+        size_exact: whether there are just so many, rather than at least so many.
         sample: a random architecture.
         step_seconds: one step on one worker: an epoch, measured (median of the default's and of random samples'), or
             its share of ``trial_time``.
         steps_per_trial: expected with the scheduler, if rungs pass one trial in ``reduction_factor``.
         trials, seconds: what the limits leave, whichever is reached first.
         repeats: of finalists, on top of the trials; their time is in ``seconds``.
-        limit: which that is: ``trials``, ``time`` or ``size``.
+        limit: which that is: ``trials``, ``time``, ``size`` or ``none``.
     """
 
     spec: dict[str, Any]
     data: str
     size: float
+    size_exact: bool
     sample: Architecture
     sample_text: str
     step_seconds: float
@@ -62,9 +68,11 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     if spec["time"] is not None:
         limits["time"] = max(1, int(spec["time"] / per_trial))
     size = parts.space.size()
-    if size != float("inf"):
+    if size <= _TRIABLE:
         limits["size"] = int(size)
     known = {key: value for key, value in limits.items() if value is not None}
+    if not parts.space.size_exact:
+        known.pop("size", None)
     limit = min(known, key=known.__getitem__) if known else "none"
     trials = known.get(limit)
     repeats = spec["finalists"] * (spec["repeats"] or 0) if limit != "time" else 0
@@ -73,6 +81,7 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
         spec=spec,
         data=str(getattr(parts.task, "summary", "") or ""),
         size=size,
+        size_exact=parts.space.size_exact,
         sample=samples[0],
         sample_text=parts.space.pretty(samples[0]),
         step_seconds=seconds,

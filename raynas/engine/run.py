@@ -9,25 +9,37 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from raynas import __version__
+from raynas.counts import digits
 from raynas.engine.cluster import Slots, cluster
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import fair_share_bytes
-from raynas.engine.parts import Parts, input_shape, make_rule, make_searcher, step_seconds, task_arguments
+from raynas.engine.parts import (
+    Parts,
+    input_dtype,
+    input_shape,
+    keep_sources,
+    make_rule,
+    make_searcher,
+    step_seconds,
+    task_arguments,
+)
 from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
-from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
-from raynas.errors import SpaceError, UserError
+from raynas.engine.start_check import check_here, judge_check
+from raynas.engine.working_folder import working_folder
+from raynas.errors import SearchFolderError, SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
 from raynas.resources import available_bytes, available_cpus
 from raynas.space import Architecture
+from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
@@ -43,17 +55,34 @@ def begin(
     progress: Progress | None,
     earlier: dict[str, Any] | None = None,
 ) -> SearchResult:
-    """Writes the first fact of a new search (its warm start in it), and runs its first session."""
+    """Writes the first fact of a new search (its warm start in it), and runs its first session.
+
+    The caller holds the folder's lock. Where the search cannot begin, its folder goes again.
+    """
     folder.require_free()  # another process may have been faster
-    kept = replace(
-        parts,
-        space_source=keep_copy(parts.space_source, folder.source),
-        task_source=keep_copy(parts.task_source, folder.source),
-    )
-    write_spec(folder.spec, spec)
-    writer = Writer(folder.journal)
+    history = History()
     try:
-        event = writer.write(
+        folder.remove_remains()
+        kept = keep_sources(parts, folder)
+        write_spec(folder.spec, spec)
+        event = _write_beginning(folder, spec, parts, earlier)
+        history.apply(event)
+        if progress is not None:
+            progress(event)
+        return run(folder, spec, kept, progress, history=history, changes={})
+    except UserError:
+        if not history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
+            with suppress(SearchFolderError):
+                folder.remove()
+        raise
+
+
+def _write_beginning(
+    folder: SearchFolder, spec: dict[str, Any], parts: Parts, earlier: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The journal's first event, written."""
+    with Writer(folder.journal) as writer:
+        return writer.write(
             "search_started",
             name=folder.name,
             search_id=uuid.uuid4().hex,
@@ -61,27 +90,18 @@ def begin(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
-                "size": str(parts.space.size()),
+                "size": digits(parts.space.size()),
             },
             task=_task_facts(spec, parts),
             objective={"metric": spec["metric"], "mode": spec["mode"]},
             versions=_versions(),
             machine=_machine(),
+            working_folder=working_folder(),
             **({} if earlier is None else {"warm_start": earlier}),
         )
-    finally:
-        writer.close()
-    history = History.from_events([event])
-    if progress is not None:
-        progress(event)
-    try:
-        return run(folder, spec, kept, progress, history=history, changes={})
-    except UserError:
-        if not history.sessions:  # no Ray, or no room for a trial: as if it had never been asked
-            folder.remove()
-        raise
 
 
 def run(
@@ -104,7 +124,6 @@ def run(
     from raynas.engine.trainable import WorkerSetup
 
     writer = Writer(folder.journal)
-    folder.stop.unlink(missing_ok=True)
     session = Session(
         folder,
         number=len(history.sessions),
@@ -119,8 +138,9 @@ def run(
         keep_best=spec["keep_best"],
         finalists=spec["finalists"],
         repeats=spec["repeats"] or 0,
-        cost=_cost_of(parts),
+        cost=_cost_of(parts, spec["trial_timeout"]),
         progress=progress,
+        judge=partial(judge_check, spec),
     )
     seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
     try:
@@ -160,29 +180,46 @@ def run(
                 step_timeout=spec["trial_timeout"],
                 step_seconds=step_seconds(spec),
                 rungs=tuple(session.rule.levels),
+                metric=spec["metric"],
                 decisions=decisions,
+                working_folder=working_folder(),
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
     finally:
         writer.close()
         folder.stop.unlink(missing_ok=True)
+        if session.refused and session.number == 0:  # as if it had never been asked
+            with suppress(SearchFolderError):
+                folder.remove()
     return SearchResult(folder, history, tracking_message=session.tracking_message)
 
 
 @contextmanager
 def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> Iterator[None]:
-    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up."""
+    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up.
+
+    It is started once the first trial's worker has found that trials can run: of a search that is refused, MLflow shall
+    know nothing.
+    """
     if not spec["mlflow"]:
         yield
         return
     from raynas import tracking
 
-    tracker = tracking.start(folder.path, tracking_uri=spec["tracking_uri"])
+    started: list[tracking.TrackerProcess] = []
+
+    def start() -> None:
+        started.append(tracking.start(folder.path, tracking_uri=spec["tracking_uri"]))
+
+    session.when_checked = start
     try:
         yield
     finally:
-        hurry = session.stop_reason == "interrupted"
-        session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
+        if not started and session.facts and not session.refused:  # it ended before its first trial
+            start()
+        for tracker in started:
+            hurry = session.stop_reason == "interrupted"
+            session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
 def _explanation(session: Session) -> str:
@@ -199,13 +236,16 @@ def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:
 def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
     """Runs the trials, and writes the session's end whatever that is."""
     try:
-        run()
+        if session.folder.stop.exists():  # asked while all was being set up: no trial is begun
+            session.stop("interrupted", checkpoint=True)
+        else:
+            run()
         recommended = session.keeper.recommended()
     except KeyboardInterrupt:
         session.end("interrupted")
         raise
     except BaseException as error:
-        if session.fatal is None:
+        if session.fatal is None or session.refused:
             session.end("error", f"{type(error).__name__}: {error}"[:2_000])
         raise
     session.end(session.stop_reason or "trials", session.message, recommended)
@@ -219,7 +259,13 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
     if slots.device != "cpu" and not _reachable(slots.device):
         return {}
     context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(slots.cpus)), slots.device)
-    return parts.evaluator.decide(parts.space, parts.space.default(), context)
+    try:
+        return parts.evaluator.decide(parts.space, parts.space.default(), context)
+    except UserError:
+        raise
+    except Exception:
+        check_here(parts, spec)  # says in one line what is wrong, if it is a trial's trouble too
+        raise
 
 
 def _reachable(device: str) -> bool:
@@ -238,13 +284,22 @@ def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
         value = getattr(parts.task, name, None)
         if value is not None:
             facts[name] = list(value) if isinstance(value, tuple) else value
+    if getattr(parts.evaluator, "task", None) is not None:
+        from raynas.tasks.samples import facts as sample_facts
+
+        facts |= sample_facts(parts.evaluator.task)
     content = getattr(parts.task, "content", None)
     return {**facts, "digest": content[:16]} if content else facts
 
 
-def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
-    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in."""
+def _cost_of(parts: Parts, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
+    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
+
+    Args:
+        seconds: the limit on building one operation (None: none).
+    """
     shape = input_shape(parts)
+    dtype = input_dtype(parts)
 
     def cost(architecture: Architecture) -> dict[str, int]:
         if shape is None:
@@ -252,7 +307,8 @@ def _cost_of(parts: Parts) -> Callable[[Architecture], dict[str, int]]:
         from raynas import costs
 
         try:
-            total = costs.cost(parts.space.network(architecture), shape)
+            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
+                total = costs.cost(parts.space.network(architecture), shape, dtype)
         except SpaceError:  # cannot be built: the trial will fail with the reason
             return {}
         return {"params": total.params, "flops": total.flops}

@@ -12,7 +12,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from raynas.engine import trial_log
 from raynas.engine.folder import SearchFolder
@@ -57,6 +57,9 @@ class Session:
         cost: what is known of an architecture before it is trained (``params``, ``flops``).
         finalists, repeats: after the last trial so many leading networks are trained again so many times.
         progress: called with every event after it was written.
+        judge: why the search cannot go on, by what the check before its first trial showed (it returns None where the
+            search can). None: there is no check.
+        when_checked: called once that check has shown nothing.
     """
 
     def __init__(
@@ -77,6 +80,8 @@ class Session:
         finalists: int = 0,
         repeats: int = 0,
         progress: Callable[[dict[str, Any]], None] | None = None,
+        judge: Callable[[dict[str, Any]], Exception | None] | None = None,
+        when_checked: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.number = number
@@ -94,6 +99,11 @@ class Session:
         self.keeper = Keeper(folder, history, keep_best, searcher)
         self._cost = cost
         self._progress = progress
+        self._judge = judge
+        self.when_checked = when_checked
+        #: The number: that of the trial whose worker does the check.
+        self._check: Literal["to do", "done"] | int = "done" if judge is None else "to do"
+        self.refused = False  # whether it showed that the search cannot go on
         self.stop_reason: str | None = None  # why no more trials are given out; None while they are
         self.message = ""
         self.tracking_message = ""  # what is not in MLflow at the end, in one line
@@ -240,6 +250,32 @@ class Session:
         self._attempts[number] = attempt + 1
         self.record("trial_started", trial=number, attempt=attempt, session=self.number)
 
+    # -- the check before the first trial --------------------------------------------------------------------------
+
+    def takes_check(self, number: int) -> bool:
+        """Whether the worker of trial ``number`` is to check first, with one step, that trials can run at all."""
+        if self._check == "to do":
+            self._check = number
+        return self._check == number
+
+    def checked(self, said: dict[str, Any]) -> None:
+        """Takes in what the check showed; a search that cannot go on ends."""
+        if self._check == "done" or self._judge is None:
+            return  # Ray has tried that trial once more
+        error = self._judge(said)
+        if error is not None:
+            self.refused, self.fatal = True, error
+            raise error
+        self._check_is_done()
+
+    def _check_is_done(self) -> None:
+        self._check = "done"
+        try:
+            self.when_checked()
+        except BaseException as error:
+            self.fatal = error
+            raise
+
     # -- reports -------------------------------------------------------------------------------------------------
 
     def measured(self, number: int, step: int, metrics: dict[str, float], seconds: float) -> Action:
@@ -249,12 +285,12 @@ class Session:
             return "stop"
         if step <= trial.steps:
             return "continue"  # known: emitted again after a promotion, or a death between report and checkpoint
-        if self.objective.metric not in metrics:
-            error = self._metric_missing(metrics)
-            self.failed(number, "exception", error)
-            self.message = error["message"]
-            self.stop("all_failed")
+        missing = None if self.objective.metric in metrics else self._metric_missing(metrics)
+        if missing is not None and all(map(math.isfinite, metrics.values())):
+            self.failed(number, "exception", missing)
             return "stop"
+        if missing is not None:  # a trial that diverged has no value to be compared by
+            metrics = {**metrics, self.objective.metric: math.nan}
         rule = self.rule if trial.repeat_of is None else self._full_budget
         decision = rule.record(number, step, self._value(metrics))
         self.record(
@@ -270,7 +306,7 @@ class Session:
         )
         if decision.action == "stop":
             assert decision.reason is not None
-            self._write_end(trial, decision.reason)
+            self._write_end(trial, decision.reason, missing)
         return decision.action
 
     def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
@@ -318,10 +354,17 @@ class Session:
             seconds=trial.seconds,
         )
         self.keeper.ended(trial)
+        if trial.number == self._check:
+            self._check_is_done()  # its worker died in it
         self._ended_here += 1
         self._failed_here += state == "failed"
         enough = min(ALL_FAILED, self.trials or ALL_FAILED)
-        if self._failed_here == self._ended_here >= enough and len(self.history.ended) == self._failed_here:
+        unknown = self._check != "done"  # what the check will say is clearer
+        if (
+            self._failed_here == self._ended_here >= enough
+            and not unknown
+            and len(self.history.ended) == self._failed_here
+        ):
             self.message = self._first_error()
             self.stop("all_failed")
 
@@ -343,7 +386,8 @@ class Session:
         return float(metrics.get(self.objective.metric, math.nan))
 
     def _metric_missing(self, metrics: dict[str, float]) -> dict[str, Any]:
-        there = ", ".join(sorted(metrics))
+        odd = {name: f"{name} {value}" for name, value in metrics.items() if not math.isfinite(value)}
+        there = ", ".join(odd.get(name, name) for name in sorted(metrics))
         message = f"metric {self.objective.metric!r} is not among those reported ({there}); choose one with --metric"
         return {"type": "UserError", "message": message, "traceback": ""}
 

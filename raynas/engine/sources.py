@@ -8,15 +8,16 @@ search only, and has to be handed in again on resume.
 from __future__ import annotations
 
 import inspect
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from raynas.engine import copies
 from raynas.errors import SpaceError, TaskError, UserError
-from raynas.registry import find, is_file, line_of, load_file, split_file
+from raynas.modules import Place, line_of, load, module_name, place_of
+from raynas.registry import attribute, find, is_file, split_file
 from raynas.space import Space
 
 
@@ -26,50 +27,85 @@ class Source:
 
     Attributes:
         reference: an entry point's name, an absolute ``path/file.py:name``, or "" for an object.
-        copy: the file's copy in the search's folder, loaded in its place; None where there is none.
+        place: of a file: where it is read, the original or its copy in the search's folder.
+        module: of a file: the name under which it is imported.
         obj: the object where it has no reference.
     """
 
     group: str
     reference: str
-    copy: Path | None = None
+    place: Place | None = None
+    module: str = ""
     obj: Any = None
 
     def get(self) -> Any:
-        """The object that is named: a class, a function or a value."""
+        """The object that is named: a class, a function or a value.
+
+        Raises:
+            UserError: the file cannot be imported, or has nothing of that name.
+        """
         if not self.reference:
             return self.obj
-        if self.copy is None:
+        if self.place is None:
             return find(self.group, self.reference)
-        path, _, name = self.reference.rpartition(":")
-        return getattr(load_file(self.copy, search_path=Path(path).parent), name)
+        return attribute(self.group, load(self.place, self.module), self.reference.rpartition(":")[2])
 
 
-def source_of(group: str, what: Any) -> Source:
+def source_of(group: str, what: Any, beside: Iterable[Source] = ()) -> Source:
     """The source of a reference or of an object.
+
+    Args:
+        beside: sources of the same search that have a right to their modules' names before this one.
 
     Raises:
         UserError: a reference that names nothing.
     """
     if not isinstance(what, str):
         return Source(group, "", obj=what)
-    if is_file(what):
-        path, name = split_file(what, group)
-        what = f"{path}:{name}"
-    find(group, what)
-    return Source(group, what)
+    if not is_file(what):
+        find(group, what)
+        return Source(group, what)
+    path, name = split_file(what, group)
+    source = _in_place(group, f"{path}:{name}", place_of(path), beside)
+    source.get()
+    return source
 
 
-def keep_copy(source: Source, folder: Path) -> Source:
-    """Copies a source's file into ``folder`` (once), and gives the source that loads the copy."""
+def _in_place(group: str, reference: str, place: Place, beside: Iterable[Source]) -> Source:
+    others = [source.place for source in beside if source.place is not None]
+    return Source(group, reference, place, module_name(place, others))
+
+
+def known_source(reference: str, folder: Path | None) -> Source:
+    """The source of another part of the same search, for its place alone; nothing is imported.
+
+    Args:
+        folder: of the search's copies, where it has begun.
+    """
+    place = None
+    if is_file(reference) and not reference.startswith("<"):
+        original = original_of(reference)
+        place = None if folder is None else copies.kept(folder, original)
+        place = place or (place_of(original) if original.is_file() else None)
+    return Source("", reference, place)
+
+
+def original_of(reference: str) -> Path:
+    """The file of an absolute ``path/file.py:name``."""
+    return Path(reference.rpartition(":")[0])
+
+
+def keep_copy(source: Source, folder: Path, beside: Iterable[Source] = (), *, anew: bool = False) -> Source:
+    """Copies a source's file into ``folder`` (once), and gives the source that loads the copy.
+
+    Args:
+        beside: see ``source_of``.
+        anew: what is there already is replaced.
+    """
     if not is_file(source.reference):
         return source
-    path = Path(source.reference.rpartition(":")[0])
-    copy = folder / path.name
-    if not copy.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-    return Source(source.group, source.reference, copy=copy)
+    place = copies.keep(folder, original_of(source.reference), anew=anew)
+    return _in_place(source.group, source.reference, place, beside)
 
 
 def make_task(source: Source, arguments: Mapping[str, Any] = MappingProxyType({})) -> Any:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from raynas.durations import parse_duration
+from raynas.engine.spec_paths import anchored
 from raynas.errors import SpecError
 
 #: A search that names no budget ends by itself within a few minutes on a laptop.
@@ -95,12 +96,6 @@ class SearchSpec(BaseModel):
     name: str | None = None
     address: str | None = None
 
-    @model_validator(mode="after")
-    def _metric_has_a_mode(self) -> SearchSpec:
-        if self.metric is not None and self.mode is None:
-            object.__setattr__(self, "mode", "min" if self.metric.endswith("loss") else "max")
-        return self
-
 
 class Settings(TypedDict, total=False):
     """The keywords of ``raynas.search``: those of ``SearchSpec``, with the same names (``seconds``: its ``time``)."""
@@ -156,9 +151,9 @@ class Settings(TypedDict, total=False):
     reduction_factor: int | None
     """One trial in so many goes on past a rung."""
     metric: str | None
-    """What is measured as good; default: the task's."""
+    """What trials are compared by; default: the task's objective."""
     mode: str | None
-    """``min`` or ``max``."""
+    """``min`` or ``max``: which way the metric is good, where neither the task nor RayNAS knows it."""
     address: str | None
     """Of a running Ray cluster that shares ``home``; default: a private Ray on this machine."""
 
@@ -244,6 +239,8 @@ def read_spec_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
     """The spec of a file with ``overrides`` (those that are not None) in place of its fields.
 
+    Relative paths in the file are relative to it.
+
     Raises:
         SpecError: see ``make_spec`` and ``read_spec_file``.
     """
@@ -251,8 +248,10 @@ def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
     if path is None:
         return make_spec(given)
     values, lines = read_spec_file(path)
+    if given.get("finalists") == 0:  # the file's repeats are of the finalists that are not wanted now
+        given = {"repeats": None, **given}
     make_spec({"space": "-", **values}, origin=str(path), lines=lines)
-    return make_spec({**values, **given})
+    return make_spec({**anchored(values, path, lines, given), **given})
 
 
 def write_spec(path: Path, spec: Mapping[str, Any]) -> None:

@@ -28,14 +28,15 @@ from raynas.engine.memory import is_out_of_memory, limit_growth
 from raynas.engine.sources import Source, make_space, make_task
 from raynas.engine.trial_log import captured
 from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
+from raynas.engine.worker_check import check_in_worker
+from raynas.engine.working_folder import enter
 from raynas.evaluators import checkpoint
+from raynas.evaluators.checkpoint import EVALUATION, MEASURED
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
 from raynas.space import Architecture, Space
 
 #: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
 _POLL_SECONDS = 0.1
-#: In a checkpoint's values: the evaluation's own, and all measurements so far.
-_EVALUATION, _MEASURED = "evaluation", "measured"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class WorkerSetup:
         memory_bytes: what a trial may take (None: no limit).
         step_timeout: seconds that a step may take (None: no limit).
         step_seconds: seconds of training that a step is (None: a step is an epoch).
+        rungs: the steps at which the scheduler decides.
+        metric: what trials are compared by.
         decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
+        working_folder: where the search was begun: relative paths in a task are read from there (None: not known).
     """
 
     space: Source
@@ -64,7 +68,23 @@ class WorkerSetup:
     step_timeout: float | None = None
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
+    metric: str | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
+    working_folder: str | None = None
+
+    def make_parts(self) -> tuple[Space, Evaluator]:
+        """The search's space and its evaluator, ready to start trials: what they share is loaded."""
+        task = make_task(self.task, self.task_arguments)
+        space, evaluator = make_space(self.space, task), make_evaluator(self.evaluator, task)
+        evaluator.adopt(self.decisions)
+        evaluator.load()
+        return space, evaluator
+
+    def context(self, number: int) -> TrialContext:
+        """What the evaluation of trial ``number`` must know."""
+        seed = trial_seed(self.seed, number)
+        budget = self.max_steps, self.threads, self.device, self.step_seconds, self.rungs, self.metric
+        return TrialContext(number, seed, *budget)
 
 
 def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
@@ -115,7 +135,7 @@ class TrialRunner(tune.Trainable):
     """Runs trials one after another in one process. A result holds one JSON string, ``report``.
 
     The report has ``measurements`` (a list of dicts), or ``failure`` (reason and error), or ``paused`` (true), or
-    ``disk_full`` (what the system said).
+    ``disk_full`` (what the system said), or ``checked`` (what the check before a session's first trial showed).
     """
 
     def setup(self, config: dict[str, Any], worker: WorkerSetup | None = None) -> None:
@@ -134,8 +154,10 @@ class TrialRunner(tune.Trainable):
         """Takes the next trial in hand. Its first step begins it: until then another may get it."""
         number = int(config["trial"])
         self._trial = _Trial(number, self.worker.folder.trial_folder(number))
+        enter(self.worker.working_folder)  # Ray has just gone into the trial's own folder
         self._config = config
         self._started = False
+        self._to_check = bool(config.get("check"))
 
     def _write_note(self) -> None:
         """Says which process has this trial, for the driver that asks after a death whose trial it was."""
@@ -146,34 +168,34 @@ class TrialRunner(tune.Trainable):
         except OSError:
             pass  # the checkpoint will say so, as a failure of the trial
 
+    def _parts(self) -> tuple[Space, Evaluator]:
+        """Space and evaluator, made once a process."""
+        if self._made is None:
+            self._made = self.worker.make_parts()
+        return self._made
+
+    def _check(self) -> dict[str, Any]:
+        """One short step before the session's first trial."""
+        self._to_check = False
+        worker = self.worker
+        return check_in_worker(self._parts, worker.context(0), self._watchdog, worker.folder.ray / "check")
+
     def _start(self) -> None:
         trial, worker = self._trial, self.worker
         self._write_note()
         timed_out_before(trial.folder)
-        if self._made is None:
-            task = make_task(worker.task, worker.task_arguments)
-            self._made = make_space(worker.space, task), make_evaluator(worker.evaluator, task)
-            self._made[1].adopt(worker.decisions)
-            self._made[1].load()
-        space, evaluator = self._made
+        space, evaluator = self._parts()
         if worker.device == "cpu":
             limit_growth(worker.memory_bytes)
         architecture = space.replay(Architecture.from_json(json.loads(self._config["architecture"])))
-        context = TrialContext(
-            trial.number,
-            trial_seed(worker.seed, trial.number),
-            worker.max_steps,
-            worker.threads,
-            worker.device,
-            worker.step_seconds,
-            worker.rungs,
-        )
-        trial.evaluation = evaluator.start(space, architecture, context)
+        with self._watchdog.over(trial.folder, what="building the network"):
+            trial.evaluation = evaluator.start(space, architecture, worker.context(trial.number))
+            self._watchdog.check()
         found = checkpoint.newest(trial.folder)
         if found is not None:
-            trial.measured = found.state.values[_MEASURED]
+            trial.measured = found.state.values[MEASURED]
             trial.unreported = bool(trial.measured)
-            trial.evaluation.load(State(found.state.tensors, found.state.values[_EVALUATION]))
+            trial.evaluation.load(State(found.state.tensors, found.state.values[EVALUATION]))
         trial.measurements = trial.evaluation.measurements(self._should_stop)
 
     def _should_stop(self) -> bool:
@@ -201,6 +223,8 @@ class TrialRunner(tune.Trainable):
 
     def _report(self) -> dict[str, Any]:
         trial = self._trial
+        if self._to_check:
+            return {"checked": self._check()}
         if not self._started:
             self._started = True
             self._start()
@@ -223,7 +247,7 @@ class TrialRunner(tune.Trainable):
         trial = self._trial
         assert trial.evaluation is not None
         state = trial.evaluation.state()
-        state = State(state.tensors, {_EVALUATION: state.values, _MEASURED: trial.measured})
+        state = State(state.tensors, {EVALUATION: state.values, MEASURED: trial.measured})
         try:
             checkpoint.save(trial.folder, last.step if last else 0, state, last, partial=partial)
         except OSError as error:

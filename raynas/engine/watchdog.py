@@ -1,4 +1,4 @@
-"""The limit on a step's time.
+"""The limit on a step's time, and on the time that building a network takes.
 
 An evaluator that looks at its stop flag every batch is told at the next one, by an exception. One that does not, since
 it hangs, is killed some time later; a note in the trial's folder tells the process that tries the trial again, which
@@ -35,22 +35,24 @@ class Watchdog:
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self._begun: float | None = None
+        self._what = ""
 
     def check(self) -> None:
-        """Raises StepTimeout when the step under way has had its time."""
+        """Raises StepTimeout when what is under way has had its time."""
         if self.seconds is not None and self._begun is not None and time.monotonic() - self._begun > self.seconds:
             raise StepTimeout(self._message())
 
     def _message(self) -> str:
-        return f"a step took longer than the limit of {self.seconds:g} s; raise --trial-timeout if it should have it"
+        limit = f"the limit of {self.seconds:g} s"
+        return f"{self._what} took longer than {limit}; raise --trial-timeout if it should have it"
 
     @contextmanager
-    def over(self, folder: Path) -> Iterator[None]:
-        """Watches one step of the trial in ``folder``."""
+    def over(self, folder: Path, what: str = "a step") -> Iterator[None]:
+        """Watches one step of the trial in ``folder``, or ``what`` comes before it."""
         if self.seconds is None:
             yield
             return
-        self._begun = time.monotonic()
+        self._begun, self._what = time.monotonic(), what
         patience = max(_MINIMUM_PATIENCE_SECONDS, _PATIENCE * self.seconds)
         killer = threading.Timer(self.seconds + patience, self._kill, (folder,))
         killer.daemon = True

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 KEEP = 2  # the newest, and one to fall back on
 VERSION = 1
+#: In the values of a trial's checkpoint: the evaluation's own, and all measurements so far.
+EVALUATION, MEASURED = "evaluation", "measured"
+#: In an evaluation's values: the batch-norm statistics are those of the weights beside them. States that earlier
+#: releases took in mid-step lack it, and averaged weights have the statistics of an earlier step there.
+RENEWED = "statistics_renewed"
 _NAME = re.compile(r"step-(\d+)(-partial)?\.safetensors")
 
 
@@ -94,9 +99,13 @@ def save(
     return target
 
 
-def newest(folder: str | Path) -> Checkpoint | None:
-    """The newest valid checkpoint in a folder; damaged ones are passed over. None where there is none."""
-    for path in _files(Path(folder)):
+def newest(folder: str | Path, *, partial: bool = True) -> Checkpoint | None:
+    """The newest valid checkpoint in a folder; damaged ones are passed over. None where there is none.
+
+    Args:
+        partial: whether one taken in mid-step will do.
+    """
+    for path in _files(Path(folder), partial=partial):
         with contextlib.suppress(_Damaged, OSError):  # OSError: removed or unreadable just now
             return _read(path)
     return None
@@ -154,12 +163,12 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> int:
     return value
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, *, partial: bool = True) -> list[Path]:
     """Checkpoints in a folder, newest first (a partial one is newer than the whole one of its step)."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(folder):
-            if match := _NAME.fullmatch(name):
+            if (match := _NAME.fullmatch(name)) and (partial or match[2] is None):
                 found.append((int(match[1]), match[2] is not None, folder / name))
     return [path for *_, path in sorted(found, reverse=True)]
 

@@ -56,7 +56,7 @@ def restore(space: Space, architecture: Architecture, task: Any, tensors: Mappin
         SpaceError: the space does not hold the architecture.
         RuntimeError: the weights are another network's.
     """
-    model = space.build(architecture, task.input_shape)
+    model = space.build(architecture, task.input_shape, getattr(task, "input_dtype", None))
     prefix = "model."
     model.load_state_dict({name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)})
     return model.eval()
@@ -127,7 +127,7 @@ def judge(
     outputs = []
     for batch in inputs.split(VALID_BATCH):
         with way.autocast(device):
-            outputs.append(model(way.arrange(task.prepare(batch.to(device)))).float().cpu())
+            outputs.append(model(way.arrange(task.prepare(batch.to(device, copy=True)))).float().cpu())
         progress(len(batch))
     together = torch.cat(outputs)
     right = together.argmax(1) == targets
@@ -137,7 +137,7 @@ def judge(
         accuracy=right.float().mean().item(),
         low=low,
         high=high,
-        loss=task.loss(together, targets).item(),
+        loss=task.loss(together, targets.clone()).item(),
         per_class={
             task.classes[label]: right[targets == label].float().mean().item() for label in targets.unique().tolist()
         },

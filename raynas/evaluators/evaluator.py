@@ -8,12 +8,16 @@ Nothing here knows Ray, the journal or the disk.
 
 from __future__ import annotations
 
+import math
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from raynas.tasks.objective import Objective
+from raynas.errors import TaskError
+from raynas.tasks.objective import Mode, Objective
 
 if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not use it
     from torch import Tensor
@@ -27,13 +31,20 @@ class Measurement:
 
     Args:
         step: how many steps (epochs, for training) are behind the trial now; the first measurement has step 1.
-        metrics: finite numbers, or NaN where a value could not be had (a loss that diverged).
+        metrics: finite numbers, or NaN where a value could not be had (a loss that diverged). Tensors and arrays of one
+            element and NumPy numbers may be given, and are kept as Python's floats.
         seconds: wall seconds of this step alone, time spent before an interruption included.
+
+    Raises:
+        TaskError: a metric is not one number.
     """
 
     step: int
     metrics: dict[str, float]
     seconds: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", {name: _number(name, value) for name, value in self.metrics.items()})
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class TrialContext:
         step_seconds: where given, a step is so many seconds of training instead of an epoch: every architecture then
             has the same time, whatever its size. What such a trial does depends on the machine's speed.
         rungs: the steps at which something is decided by what was measured; None: it may be any.
+        metric: what trials are compared by (None: the evaluator's own objective). A measurement of a trial that
+            cannot go on (a loss that diverged) holds NaN for it.
     """
 
     number: int
@@ -58,6 +71,7 @@ class TrialContext:
     device: str = "cpu"
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
+    metric: str | None = None
 
 
 @dataclass
@@ -73,6 +87,22 @@ class State:
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+
+
+def _number(name: str, value: Any) -> float:
+    """A metric as a float: the one border between what people's code gives and what is compared and journalled."""
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if getattr(value, "shape", None) is not None and math.prod(value.shape) == 1 and hasattr(value, "item"):
+        value = value.item()
+        if isinstance(value, numbers.Real):
+            return float(value)
+    shape = getattr(value, "shape", None)
+    kind = type(value).__name__ + (f" of shape {tuple(shape)}" if shape else "")
+    raise TaskError(
+        f"metric {name!r} is a {kind}; a metric is one number (Python's or NumPy's, or a tensor of one element): "
+        "leave it out of metrics(), or give a number"
+    )
 
 
 class Evaluation(ABC):
@@ -103,6 +133,8 @@ class Evaluator(ABC):
 
     #: What the evaluator's measurements say is good, unless the person searching says otherwise.
     objective: Objective
+    #: Which way its other metrics are good (``"min"`` or ``"max"``).
+    directions: Mapping[str, Mode] = MappingProxyType({})
     #: The full budget of a trial, in steps, unless the person searching says otherwise.
     default_steps: int
     #: Whether a step can be so many seconds (``TrialContext.step_seconds``) instead of the evaluator's own measure.
@@ -134,7 +166,7 @@ class Evaluator(ABC):
         return None
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
-        """Tries what every trial will do, on a few samples, before a search starts its workers.
+        """Looks, without training, at what would make every trial fail, before a search's folder is made.
 
         Returns:
             The names of the metrics that a measurement will hold; none where that is not known beforehand.
@@ -143,3 +175,19 @@ class Evaluator(ABC):
             UserError: what would make every trial fail, in one line.
         """
         return ()
+
+    def check(self, space: Space, architecture: Architecture, context: TrialContext) -> Measurement | None:
+        """One short step, as a trial does it; a search asks for it on a worker, before its first trial.
+
+        Args:
+            space: the search's.
+            architecture: its default.
+            context: a trial's.
+
+        Returns:
+            What was measured; None where there is no short step.
+
+        Raises:
+            UserError: what would make every trial fail, in one line.
+        """
+        return None

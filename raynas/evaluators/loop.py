@@ -6,7 +6,8 @@ weights, its optimizer's tensors and a few numbers.
 
 The loop does not wait for the device within a step, apart from a look every ``CHECK_EVERY`` batches at whether the
 loss is still finite. Inputs stay in memory as they are stored (images: uint8) and are prepared and augmented a whole
-batch at a time.
+batch at a time. What a task's functions and the network are given are copies of what is stored, also in a validation,
+and of the outputs: any of them may work in place.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from raynas.evaluators.checkpoint import RENEWED
 from raynas.evaluators.evaluator import Evaluation, Measurement, State, TrialContext
 from raynas.evaluators.execution import Execution
 from raynas.evaluators.recipe import Recipe
@@ -117,7 +119,8 @@ class TrainingEvaluation(Evaluation):
 
     @property
     def objective_metric(self) -> str:
-        return self.task.objective.metric
+        """What the trial is compared by."""
+        return self.context.metric or self.task.objective.metric
 
     def _train(self, should_stop: Callable[[], bool]) -> bool:
         """Trains to the end of the step, or until the loss is not finite. False where it was told to stop."""
@@ -159,20 +162,27 @@ class TrainingEvaluation(Evaluation):
         """Loss and metrics over the validation data. None where it was told to stop.
 
         In a budget of time a step may be shorter than a look at all of it: where nothing is decided by the result, one
-        image in ``_glance()`` is looked at.
+        sample in ``_glance()`` is looked at, the same ones in each trial.
         """
         every = self._glance()
         self._renew_statistics(STATISTICS_BATCHES if every == 1 else FEW_BATCHES)
         self.measured.eval()
+        samples, targets = self.data.valid_inputs, self.data.valid_targets
+        if every > 1:
+            some = any_of(len(samples), len(samples) // every, "glance").to(self.context.device)
+            samples, targets = samples[some], targets[some]
         outputs: list[Tensor] = []
-        for batch in self.data.valid_inputs[::every].split(VALID_BATCH):
+        for batch in samples.split(VALID_BATCH):
             if should_stop():
                 return None
+            inputs = self.task.prepare(batch.clone())  # slices are views of the stored data
             with self.execution.autocast(self.context.device):
-                outputs.append(self.measured(self.execution.arrange(self.task.prepare(batch))).float())
-        together, targets = torch.cat(outputs), self.data.valid_targets[::every]
-        metrics = {f"val_{name}": value for name, value in self.task.metrics(together, targets).items()}
-        return metrics | {"val_loss": self.task.loss(together, targets).item()}
+                outputs.append(self.measured(self.execution.arrange(inputs)).float())
+        together = torch.cat(outputs)
+        outputs.clear()
+        found = self.task.metrics(together.clone(), targets.clone())
+        metrics = {f"val_{name}": value for name, value in found.items()}
+        return metrics | {"val_loss": self.task.loss(together, targets.clone()).item()}
 
     def _glance(self) -> int:
         """1 where all validation data is to be looked at; else one in how many."""
@@ -211,6 +221,8 @@ class TrainingEvaluation(Evaluation):
         """Seeds what dropout and other modules draw from. ``torch.manual_seed`` would do; it takes 0.1 ms a call."""
         if self.context.device.startswith("cuda"):
             torch.cuda.manual_seed(seed)
+        elif self.context.device.startswith("mps"):
+            torch.mps.manual_seed(seed)
         torch.default_generator.manual_seed(seed)
 
     @torch.no_grad()
@@ -221,10 +233,12 @@ class TrainingEvaluation(Evaluation):
         decay = min(self.recipe.ema, (1 + self.seen) / (10 + self.seen))
         torch._foreach_lerp_(self._averaged, self._live, 1 - decay)
 
+    @torch.no_grad()
     def _renew_statistics(self, batches: int) -> None:
         """Gives averaged weights the batch-norm statistics that belong to them (Izmailov et al. 2018, section 3.2).
 
-        An average of the statistics in training would belong to no network: early on it is far off.
+        An average of the statistics in training would belong to no network: early on it is far off. They are those of
+        samples drawn from all training data, which may be sorted; a trial draws the same ones each time.
         """
         if self.measured is self.model:
             return
@@ -240,14 +254,17 @@ class TrainingEvaluation(Evaluation):
             norm.reset_running_stats()
             norm.momentum = None  # the mean of all batches
             norm.train()
-        size = self.recipe.batch_size
-        for batch in self.data.train_inputs[: min(self.batches, batches) * size].split(size):
+        size, count = self.recipe.batch_size, len(self.data.train_inputs)
+        drawn = any_of(count, min(self.batches, batches) * size, self.context.seed, "statistics")
+        for index in drawn.to(self.context.device).split(size):
             with self.execution.autocast(self.context.device):
-                self.measured(self.execution.arrange(self.task.prepare(batch)))
+                self.measured(self.execution.arrange(self.task.prepare(self.data.train_inputs[index])))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
     def state(self) -> State:
+        if self.batch:  # in mid-step: averaged weights have moved since their statistics were renewed
+            self._renew_statistics(STATISTICS_BATCHES)
         tensors = {f"model.{name}": tensor for name, tensor in self.measured.state_dict().items()}
         if self.measured is not self.model:
             tensors |= {f"live.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -256,7 +273,7 @@ class TrainingEvaluation(Evaluation):
                 if value is not None:
                     tensors[f"optimizer.{key}.{name}"] = value
         tensors["train.loss_sum"] = self.loss_sum
-        return State(tensors, {key: getattr(self, key) for key in _VALUES})
+        return State(tensors, {key: getattr(self, key) for key in _VALUES} | {RENEWED: True})
 
     def load(self, state: State) -> None:
         tensors = state.tensors
@@ -280,6 +297,18 @@ class TrainingEvaluation(Evaluation):
 
 
 _VALUES = ("step", "seen", "batch", "rate", "seconds", "train_seconds", "past_seconds")
+
+
+def any_of(total: int, count: int, *seed: object) -> Tensor:
+    """``count`` of ``range(total)`` (all, where there are not as many), int64, drawn without repeats.
+
+    Whatever looks at a part of the data takes this one and not its head: data are often sorted, by class for example.
+
+    Args:
+        seed: what the draw follows from, on every machine.
+    """
+    generator = torch.Generator().manual_seed(seed_of(*seed))
+    return torch.randperm(total, generator=generator)[:count]
 
 
 def seed_of(*parts: object) -> int:

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from raynas.errors import SpaceError, UserError
-from raynas.evaluators.evaluator import Evaluator, TrialContext
+from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
 from raynas.evaluators.execution import Execution, fastest
-from raynas.evaluators.loop import TrainingEvaluation, seed_of
+from raynas.evaluators.few import few_rows
+from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
 from raynas.evaluators.recipe import Recipe
 from raynas.tasks.task import Data, Task
 
 if TYPE_CHECKING:
     from raynas.space import Architecture, Space
+
+
+#: What a training measures where the task's metrics are the usual ones.
+_USUAL_METRICS = ("val_accuracy", "val_loss", "train_loss", "lr", "images_per_second")
 
 
 class Training(Evaluator):
@@ -37,7 +42,7 @@ class Training(Evaluator):
         self.task = task
         self.recipe = Recipe.of({**task.recipe, **recipe})
         self.execution = execution
-        self.objective = task.objective
+        self.objective, self.directions = task.objective, task.directions
         self.default_steps = task.default_epochs
         self._copies: dict[str, Data] = {}
 
@@ -50,7 +55,7 @@ class Training(Evaluator):
             torch.set_float32_matmul_precision("high")
         recipe = Recipe.of(space.network(architecture).recipe, self.recipe)
         torch.manual_seed(seed_of(context.seed, "weights"))
-        model = space.build(architecture, self.task.input_shape).to(context.device)
+        model = space.build(architecture, self.task.input_shape, self._input_dtype()).to(context.device)
         return TrainingEvaluation(model, self.task, self._data(context.device), recipe, context, self.execution)
 
     def decide(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:
@@ -68,7 +73,8 @@ class Training(Evaluator):
             evaluation = Training(self.task, execution=way, **_values(self.recipe)).start(space, architecture, context)
             size = evaluation.recipe.batch_size
             data = evaluation.data
-            few = Data(data.train_inputs[:size], data.train_targets[:size], data.valid_inputs, data.valid_targets)
+            some = any_of(len(data.train_inputs), size, "timing").to(context.device)
+            few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
             long = replace(context, max_steps=1_000)  # so that the learning rate has somewhere to go
             return TrainingEvaluation(evaluation.model, self.task, few, evaluation.recipe, long, way).one_batch
 
@@ -86,20 +92,28 @@ class Training(Evaluator):
             self.execution = Execution.of(decisions)
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
-        shape = tuple(space.check(architecture, self.task.input_shape))
+        shape = tuple(space.check(architecture, self.task.input_shape, self._input_dtype()))
         if shape != self.task.output_shape:
             raise SpaceError(
                 f"the network's output has shape {shape}, task {self.task.name!r} needs {self.task.output_shape}; "
                 f"end the space with a head of {self.task.num_classes} outputs"
             )
-        data = self._data("cpu")
-        few = Data(data.train_inputs[:8], data.train_targets[:8], data.valid_inputs[:8], data.valid_targets[:8])
-        evaluation = self.start(space, architecture, TrialContext(number=0, seed=0, max_steps=1))
-        evaluation = TrainingEvaluation(
-            evaluation.model, self.task, few, evaluation.recipe, evaluation.context, self.execution
-        )
+        return _USUAL_METRICS if type(self.task).metrics is Task.metrics else ()
+
+    def check(self, space: Space, architecture: Architecture, context: TrialContext) -> Measurement:
+        """Two batches, and a validation on a few rows of all classes; on all rows where it fails on those."""
         try:
-            return tuple(next(evaluation.measurements()).metrics)
+            evaluation = self.start(space, architecture, replace(context, max_steps=1, step_seconds=None))
+            size, data = evaluation.recipe.batch_size, evaluation.data
+            few = few_rows(data, size)
+            try:
+                return self._one_step(evaluation, few)
+            except UserError:
+                raise
+            except Exception:
+                if len(few.valid_inputs) == len(data.valid_inputs):
+                    raise
+                return self._one_step(evaluation, few_rows(data, size, whole_validation=True))
         except UserError:
             raise
         except Exception as error:
@@ -107,6 +121,13 @@ class Training(Evaluator):
                 f"one training step on task {self.task.name!r} fails: {type(error).__name__}: {error}; "
                 f"the architecture was {space.short_name(architecture)}"
             ) from error
+
+    def _one_step(self, like: TrainingEvaluation, data: Data) -> Measurement:
+        evaluation = TrainingEvaluation(like.model, self.task, data, like.recipe, like.context, self.execution)
+        return next(evaluation.measurements())
+
+    def _input_dtype(self) -> str | None:
+        return getattr(self.task, "input_dtype", None)
 
     def _data(self, device: str) -> Data:
         if device not in self._copies:

@@ -46,15 +46,17 @@ class NetworkSource:
         collection: where the classes' own sources are collected.
         network: the filled template.
         input_shape: of one sample.
+        input_dtype: of one sample, as torch names it (None: float32).
     """
 
     collection: Collection
     network: Network
     input_shape: Shape
+    input_dtype: str | None = None
     _graphs: dict[Any, _GraphClass] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        layers, self.output_shape = trace(self.network, self.input_shape)
+        layers, self.output_shape = trace(self.network, self.input_shape, self.input_dtype)
         self._layers = layers
         self._arguments = {layer.path: layer.arguments for layer in layers}
         self._nn = self.collection.add_import("torch", "nn")

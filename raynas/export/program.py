@@ -41,7 +41,12 @@ class Program:
 
 
 def write_program(
-    network: Network, input_shape: tuple[int, ...], title: str, about: list[str], images: bool
+    network: Network,
+    input_shape: tuple[int, ...],
+    title: str,
+    about: list[str],
+    images: bool,
+    input_dtype: str | None = None,
 ) -> Program:
     """The text of ``model.py``.
 
@@ -51,6 +56,7 @@ def write_program(
         title: the file's first line.
         about: lines that follow it.
         images: whether the network takes images, so that the file can predict on image files.
+        input_dtype: of an input, as torch names it (None: float32).
 
     Raises:
         ExportError: the source of a module cannot be copied.
@@ -64,11 +70,12 @@ def write_program(
     if images:
         main = collection.add(_RUNTIME, "main")
         collection.add_import("sys")
-    source = NetworkSource(collection, network, input_shape)
+    source = NetworkSource(collection, network, input_shape, input_dtype)
     collection.settle()
     load = _LOAD.format(Path=path, HERE=here, load_file=load_file)
     ends = _MAIN.format(main=main) if images else _MAIN_WITHOUT_IMAGES
     shape = ", ".join(map(str, ("N", *input_shape)))
+    inputs = "inputs" if input_dtype in (None, "float32") else f"{input_dtype} inputs"
     outputs = ", ".join(map(str, ("N", *source.output_shape)))
     needs = "".join(f" and {package}" for package in collection.needs)
     usage = ["", "    python model.py image.png", "", f"It needs torch, safetensors and Pillow{needs}, nothing else."]
@@ -76,7 +83,7 @@ def write_program(
     pieces = [
         '"""' + "\n".join(words) + '\n"""\n',
         future + "\n\n" + "\n".join(collection.imports()) + "\n",
-        "\n" + source.text(NETWORK, f"From inputs of shape ({shape}) to outputs of shape ({outputs})."),
+        "\n" + source.text(NETWORK, f"From {inputs} of shape ({shape}) to outputs of shape ({outputs})."),
     ]
     blocks = collection.definitions(without=frozenset({_RUNTIME}))
     if blocks:

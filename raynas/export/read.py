@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from raynas.engine import api
 from raynas.export.errors import ExportError
 from raynas.export.write import PROGRAM, WEIGHTS, import_program
+from raynas.paths import absolute
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ def load_model(folder: str | os.PathLike[str]) -> nn.Module:
     Raises:
         ExportError: there is no exported model, or its files do not belong together.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = absolute(folder)
     missing = [name for name in (PROGRAM, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise ExportError(
@@ -70,7 +70,7 @@ def load(what: str | os.PathLike[str], home: str | os.PathLike[str] | None = Non
     """
     if isinstance(what, str) and "/" not in what and os.sep not in what:
         return api.load(what, home)
-    folder = Path(what).expanduser().absolute()
+    folder = absolute(what)
     if (folder / "journal.jsonl").is_file():
         return api.load(folder.name, folder.parent)
     return load_model(folder)

@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 from raynas import __version__
 from raynas.costs import cost
 from raynas.engine.api import load as load_search
-from raynas.engine.kept import Weights, chosen_trial, kept_weights
+from raynas.engine.kept import Weights, begun_dtype, chosen_trial, kept_weights
 from raynas.engine.parts import Parts, input_shape, resumed_parts
 from raynas.engine.result import SearchResult
-from raynas.errors import TaskError
+from raynas.engine.working_folder import working_as_begun
+from raynas.errors import TaskError, UserError
 from raynas.export.errors import ExportError
 from raynas.export.program import Program, write_program
+from raynas.paths import absolute
+from raynas.tasks.task import Task
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from raynas.journal import TrialRecord
 
@@ -36,6 +39,7 @@ WEIGHTS, ARCHITECTURE, PREPROCESSING, PROGRAM = (
     "model.py",
 )
 FORMAT = 1
+_COMPARED = 4  # inputs
 
 
 @dataclass(frozen=True)
@@ -83,24 +87,32 @@ def export_model(
             cannot be copied. Nothing is written then.
     """
     result = load_search(search, home) if isinstance(search, str) else search
-    folder = Path(output).expanduser().absolute()
+    folder = absolute(output)
     _check_free(folder, force)
     record = chosen_trial(result, trial)
     weights = kept_weights(result, record)
-    parts = resumed_parts(result, space=space, task=task)
-    the_task, shape = getattr(parts.evaluator, "task", None), input_shape(parts)
+    with working_as_begun(result):
+        return _export(result, record, weights, folder, resumed_parts(result, space=space, task=task))
+
+
+def _export(result: SearchResult, record: TrialRecord, weights: Weights, folder: Path, parts: Parts) -> Export:
+    from raynas.tasks.samples import sample_inputs
+
+    the_task, shape, dtype = getattr(parts.evaluator, "task", None), input_shape(parts), begun_dtype(result)
     if the_task is None or shape is None:
         raise ExportError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
     network = parts.space.network(record.architecture)
-    preprocessing = _preprocessing(the_task)
+    outputs = _outputs(result, the_task)
+    preprocessing = _preprocessing(the_task, outputs)
     title, about = _words(result, record)
-    program = write_program(network, tuple(shape), title, about, images=preprocessing is not None)
-    built = parts.space.build(record.architecture, shape)
+    program = write_program(network, tuple(shape), title, about, preprocessing is not None, dtype)
+    built = parts.space.build(record.architecture, shape, dtype)
     built.load_state_dict(weights.tensors)
-    document = _document(result, record, parts, weights, program)
+    document = {**_document(result, record, parts, weights, program), "outputs": outputs}
+    inputs = sample_inputs(the_task, _COMPARED, dtype, result.begun["task"].get("input_range"))
     with _scratch(folder) as scratch:
         _write_files(scratch, program, document, preprocessing, weights)
-        _compare(scratch, built.eval(), tuple(shape))
+        _compare(scratch, built.eval(), inputs)
         names = sorted(path.name for path in scratch.iterdir() if path.is_file())
         _move(scratch, names, folder)
     return Export(folder, tuple(names), document, tuple(program.needs))
@@ -113,13 +125,37 @@ def _check_free(folder: Path, force: bool) -> None:
         raise ExportError(f"folder {folder} is not empty; give another one, or --force to write into it")
 
 
-def _preprocessing(task: Any) -> dict[str, Any] | None:
-    """What the task says of its inputs, after a look at whether it is true."""
+def _outputs(result: SearchResult, task: Any) -> str:
+    """What the network's outputs are: as the task declares, as the search's journal has it, or as it can be told now.
+
+    An earlier release did not journal it, and the data may be gone by now: what is not certain is ``values``.
+    """
+    from raynas.tasks.samples import output_kind
+
+    declared = getattr(task, "outputs", None) or result.begun["task"].get("outputs")
+    if declared is not None:
+        return str(declared)
+    try:
+        return output_kind(task)
+    except Exception:
+        return "values"
+
+
+def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None:
+    """What the task says of its inputs, after a look at whether it is true, and what comes out of its networks."""
     import torch
 
     from raynas.export.runtime import prepare
 
-    described = task.preprocessing()
+    try:
+        described = task.preprocessing()
+    except UserError:
+        raise
+    except Exception as error:  # it may look at the data, which may be gone
+        raise TaskError(
+            f"task {task.name!r} does not say how its inputs are prepared: preprocessing() ends with "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if described is None:
         return None
     described = json.loads(json.dumps(described))
@@ -132,7 +168,9 @@ def _preprocessing(task: Any) -> dict[str, Any] | None:
             "would see other inputs than the trained one; override preprocessing() to say what prepare() does, or "
             "return None for inputs that are not images"
         )
-    return described
+    if outputs != "classes" and type(task).preprocessing is Task.preprocessing:
+        del described["classes"]  # numbers that nobody gave; a task's own names stay
+    return {**described, "outputs": outputs}
 
 
 def _words(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
@@ -156,7 +194,8 @@ def _document(
     shape = input_shape(parts)
     assert shape is not None
     network = parts.space.network(record.architecture)
-    total = cost(network, shape)
+    dtype = begun_dtype(result)
+    total = cost(network, shape, dtype)
     step, metrics = record.score or (None, {})
     return {
         "format": FORMAT,
@@ -166,6 +205,7 @@ def _document(
         "trial_id": record.trial_id,
         "network_id": record.network_id,
         "input_shape": list(shape),
+        "input_dtype": dtype or "float32",
         "parameters": total.params,
         "flops": total.flops,
         "weights": {"step": weights.step, "unit": result.history.step_name, "partial": weights.partial},
@@ -236,8 +276,8 @@ def _move(scratch: Path, names: list[str], folder: Path) -> None:
         raise ExportError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
 
 
-def _compare(folder: Path, built: nn.Module, shape: tuple[int, ...]) -> None:
-    """Raises ExportError unless the files give the outputs of the search's own network."""
+def _compare(folder: Path, built: nn.Module, inputs: Tensor) -> None:
+    """Raises ExportError unless the files give the outputs of the search's own network for some inputs."""
     import torch
 
     try:
@@ -247,7 +287,6 @@ def _compare(folder: Path, built: nn.Module, shape: tuple[int, ...]) -> None:
             f"the exported source does not run ({type(error).__name__}: {error}); its blocks must stand at the top "
             "level of their files and need nothing that is done elsewhere"
         ) from error
-    inputs = torch.randn((4, *shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         here, there = built(inputs), loaded(inputs)
     same = here.shape == there.shape and ((here == there) | (here.isnan() & there.isnan())).all()

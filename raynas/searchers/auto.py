@@ -11,10 +11,12 @@ It goes by the space and the budget of trials, both known before a search begins
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from raynas.counts import scientific
 from raynas.errors import SpecError
 from raynas.journal.history import History
 from raynas.searchers.evolution import EvolutionSearcher
@@ -72,18 +74,21 @@ class AutoSearcher(ArchitectureSearcher):
     def explain(self) -> str:
         """What this search's proposals come from, and why, in one line."""
         size = self.space.size()
-        space = f"a space of {size:,} architectures" if size < 10**7 else f"a space of {size:.1e} architectures"
-        if size == float("inf"):
+        if size == math.inf:
             space = "a space without end"
+        else:
+            space = f"a space of {f'{size:,}' if size < 10**7 else scientific(int(size))} architectures"
         if self._whole:
             return f"random: {self.budget:,} trials are enough to try {space} whole"
+        if not self.space.size_exact:
+            space = space.replace("a space of", "a space of at least")
         budget = "any number of trials" if self.budget is None else f"{self.budget:,} trials"
         return f"predictor: {budget} in {space}; at random until {self.predictor.startup} have ended"
 
     @property
     def _whole(self) -> bool:
         """Whether the budget covers the space."""
-        return self.budget is not None and self.space.size() <= self.budget
+        return self.budget is not None and self.space.size() <= self.budget and self.space.size_exact
 
     def update(self, history: History) -> None:
         self.predictor.update(history)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import LOWEST, History, TrialRecord
+from raynas.searchers.ranking import Ranking
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
 
@@ -30,7 +31,8 @@ class EvolutionSearcher(ArchitectureSearcher):
     The first ``population`` trials are random (trial 0, the space's default, is a member like any other, and so is a
     warm start's measurement). Then each
     child's parent is the best of ``sample`` members drawn without replacement: the one at the highest rung, and there
-    with the best value. The child differs from it in one hole. With probability ``crossover`` it takes each hole from
+    with the best value (under Hyperband, the one with the best of ``Ranking.scores``). The child differs from it in one
+    hole. With probability ``crossover`` it takes each hole from
     one of two such winners instead, and is mutated only if it was seen before. (Real et al. mutate only; a small share
     of crossover joins what two lines have found, as in Guo et al. 2020, "Single Path One-Shot", section 3.4, where it
     is half.)
@@ -66,6 +68,7 @@ class EvolutionSearcher(ArchitectureSearcher):
             raise SpecError(f"a sample of {self.sample} is not between 1 and the population of {self.population}")
         if not 0 <= self.crossover <= 1:
             raise SpecError(f"crossover {self.crossover} is a probability; give 0 to 1")
+        self._ranking = Ranking()
 
     @classmethod
     def options(cls, trials: int | None) -> dict[str, Any]:
@@ -75,6 +78,9 @@ class EvolutionSearcher(ArchitectureSearcher):
         """
         population = 50 if trials is None else min(max(trials // 5, 10), 50)
         return {"population": population, "sample": population // 3, "crossover": 0.1}
+
+    def update(self, history: History) -> None:
+        self._ranking.follow(history)
 
     def propose(self, history: History, number: int) -> Proposal | None:
         rng = self.rng(number)
@@ -97,7 +103,8 @@ class EvolutionSearcher(ArchitectureSearcher):
         return list(itertools.islice((trial for trial in scored if history.key(trial) > LOWEST), self.population))
 
     def _tournament(self, history: History, living: list[TrialRecord], rng: random.Random) -> TrialRecord:
-        return max(rng.sample(living, min(self.sample, len(living))), key=history.key)
+        key = self._ranking.keys(history)
+        return max(rng.sample(living, min(self.sample, len(living))), key=lambda trial: key(trial.number))
 
     def _child(
         self, history: History, living: list[TrialRecord], rng: random.Random, mutations: int

@@ -15,27 +15,21 @@ feature never depends on what a process has seen before.
 from __future__ import annotations
 
 import hashlib
-import math
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raynas.searchers.hole_distances import HoleDistances, HolePoints, Row
-from raynas.searchers.outline import IN, OUT, LabelledGraph, Operation, Outline
+from raynas.searchers.outline import Outline
+from raynas.searchers.segments import Composed, Figure, Segment, Segments, Walk
 from raynas.space import Architecture, Space
-from raynas.space.values import exact
 
 Array = NDArray[np.float64]
 
-#: Labels in a row, and what a figure is of.
-Walk = tuple[str, ...]
-Figure = tuple[Any, ...]
 #: Samples from which vocabularies and scales come.
 _SAMPLES = 300
 #: Walks with a column of their own, and columns that all the others share.
@@ -71,17 +65,15 @@ class Features:
     def __init__(self, space: Space) -> None:
         self.holes = HoleDistances(space)
         self.outline = Outline(space)
+        self._segments = Segments(self.outline, self.holes)
         self._known: dict[Architecture, tuple[Row, Array, Array]] = {}
         rng = random.Random("features")
         samples = [space.sample(rng) for _ in range(_SAMPLES)]
-        graphs = [self.outline.graph(sample) for sample in samples]
-        self.structured = len({_texture(graph) for graph in graphs}) > 1
+        rows = [self.holes.row(sample) for sample in samples]
         self._vocabulary: dict[Walk, int] = {}
         self._figures: dict[Figure, int] = {}
-        self._of_operation: dict[Operation, list[tuple[int, float]]] = {}
-        if self.structured:
-            self._learn(graphs)
-        one, other = (self.holes.points([self.holes.row(sample) for sample in samples[at::2]]) for at in (0, 1))
+        self._learn(samples, self.holes.points(rows))
+        one, other = (self.holes.points(rows[at::2]) for at in (0, 1))
         (apart,) = self.holes.weighted(one, other, np.ones(self.holes.count))
         self.common = _MEAN / (float(apart.mean()) or 1.0)
 
@@ -97,7 +89,10 @@ class Features:
         """The features of architectures of the space."""
         if len(self._known) > _REMEMBERED:
             self._known.clear()
-        rows = [self._row(architecture) for architecture in architectures]
+        new = list(dict.fromkeys(it for it in architectures if it not in self._known))
+        if new:
+            self._read(new)
+        rows = [self._known[architecture] for architecture in architectures]
         walks, statistics = (np.array([row[part] for row in rows]) for part in (1, 2))
         return Points(self.holes.points([row[0] for row in rows]), walks, statistics)
 
@@ -112,134 +107,73 @@ class Features:
         found = dict(zip(("holes", "weighted holes"), by_holes, strict=False))
         if self.structured:
             found["walks"] = np.maximum(1.0 - a.walks @ b.walks.T, 0.0)
-            found["statistics"] = _squared(a.statistics, b.statistics) / (4 * a.statistics.shape[1])
+            found["statistics"] = _squared(a.statistics, b.statistics) / max(4 * a.statistics.shape[1], 1)
         return found
 
-    def _row(self, architecture: Architecture) -> tuple[Row, Array, Array]:
-        known = self._known.get(architecture)
-        if known is None:
-            walks, statistics = np.zeros(0), np.zeros(0)
-            if self.structured:
-                graph = self.outline.graph(architecture)
-                walks, statistics = self._walks(graph), (self._statistics(graph) - self._centre) / self._spread
-            known = self._known[architecture] = (self.holes.row(architecture), walks, statistics)
-        return known
+    def _read(self, architectures: Sequence[Architecture]) -> None:
+        rows = [self.holes.row(architecture) for architecture in architectures]
+        walks = statistics = np.zeros((len(rows), 0))
+        if self.structured:
+            composed, segments = self._segments.composed(architectures, self.holes.points(rows))
+            walks = self._walks(composed)
+            statistics = (self._statistics(composed, segments)[:, self._kept] - self._centre) / self._spread
+        self._known.update(zip(architectures, zip(rows, walks, statistics, strict=True), strict=True))
 
-    def _learn(self, graphs: Sequence[LabelledGraph]) -> None:
-        counts: Counter[Walk] = Counter()
-        names: set[Figure] = set()
-        for graph in graphs:
-            counts.update(walk_counts(graph).keys())
-            names |= path_figures(graph).keys()
-            for operation in graph.operations:
-                names |= own_figures(operation).keys()
+    def _learn(self, samples: Sequence[Architecture], points: HolePoints) -> None:
+        """Vocabularies and scales, from samples."""
+        self._segments.fold(samples)
+        composed, segments = self._segments.composed(samples, points)
+        often = (composed.counts > 0).sum(axis=0)
+        counts = {walk: int(often[column]) for walk, column in composed.walks.items() if often[column]}
         common = sorted(counts, key=lambda walk: (-counts[walk], walk))[:_WALKS]
         self._vocabulary = {walk: column for column, walk in enumerate(sorted(common))}
         self._own_walks = len(common)  # the vocabulary grows: walks that share a column are remembered there
+        reached = composed.occurrences().any(axis=0)
+        names = {name for segment, there in zip(segments, reached, strict=True) if there for name in segment.figures}
+        names |= composed.figures.keys()
         self._figures = {name: column for column, name in enumerate(sorted(names, key=repr))}
-        self._kept = np.arange(len(names))
-        table = np.array([self._statistics(graph) for graph in graphs])
+        table = self._statistics(composed, segments)
         spread = table.std(axis=0)
         standard = (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         kept: list[int] = []
         for column in np.flatnonzero(spread > 1e-9):  # a figure that says the same as an earlier one counts once
-            if all(abs(float(standard[:, column] @ standard[:, other])) < 0.999 * len(table) for other in kept):
+            if (np.abs(standard[:, column] @ standard[:, kept]) < 0.999 * len(table)).all():
                 kept.append(int(column))
         self._kept = np.array(kept, dtype=np.intp)
         self._centre, self._spread = table.mean(axis=0)[self._kept], spread[self._kept]
+        self.structured = bool(kept) or len(np.unique(composed.counts, axis=0)) > 1
 
-    def _walks(self, graph: LabelledGraph) -> Array:
-        row = [0] * (self._own_walks + _SHARED)
-        for walk, count in walk_counts(graph).items():
-            column = self._vocabulary.get(walk)
-            if column is None:
-                digest = hashlib.sha256(" > ".join(walk).encode()).digest()
-                column = self._vocabulary[walk] = self._own_walks + digest[0] % _SHARED
-            row[column] += count
-        logs = np.log1p(np.array(row, dtype=float))
-        return logs / (math.sqrt(float(logs @ logs)) or 1.0)
+    def _walks(self, composed: Composed) -> Array:
+        """One row a network, of length 1: logarithms of counts, of rare walks in columns that they share."""
+        columns = np.array([self._column(walk) for walk in composed.walks], np.intp)
+        order = np.argsort(columns, kind="stable")
+        found, starts = np.unique(columns[order], return_index=True)
+        table = np.zeros((len(composed.counts), self._own_walks + _SHARED))
+        table[:, found] = np.add.reduceat(composed.counts[:, order], starts, axis=1)
+        logs = np.log1p(table)
+        lengths = np.sqrt((logs * logs).sum(axis=1))
+        return logs / np.where(lengths > 0, lengths, 1.0)[:, None]
 
-    def _statistics(self, graph: LabelledGraph) -> Array:
-        row = [0.0] * len(self._figures)
-        for name, value in path_figures(graph).items():
-            row[self._figures[name]] = value
-        for operation in graph.operations:
-            for column, value in self._added(operation):
-                row[column] += value
-        return np.array(row)[self._kept]
+    def _column(self, walk: Walk) -> int:
+        column = self._vocabulary.get(walk)
+        if column is None:
+            digest = hashlib.sha256(" > ".join(walk).encode()).digest()
+            column = self._vocabulary[walk] = self._own_walks + digest[0] % _SHARED
+        return column
 
-    def _added(self, operation: Operation) -> list[tuple[int, float]]:
-        """What an operation adds to the figures, by column."""
-        known = self._of_operation.get(operation)
-        if known is None:
-            if len(self._of_operation) > _REMEMBERED:
-                self._of_operation.clear()
-            own = own_figures(operation).items()
-            known = [(self._figures[name], value) for name, value in own if name in self._figures]
-            self._of_operation[operation] = known
-        return known
+    def _statistics(self, composed: Composed, segments: Sequence[Segment]) -> Array:
+        by_segment = np.zeros((len(segments), len(self._figures)))
+        for row, segment in zip(by_segment, segments, strict=True):
+            for name, value in segment.figures.items():
+                if name in self._figures:
+                    row[self._figures[name]] = value
+        table = composed.occurrences() @ by_segment
+        for name, values in composed.figures.items():
+            table[:, self._figures[name]] = values
+        return table
 
 
 _FEATURES: WeakKeyDictionary[Space, Features] = WeakKeyDictionary()
-
-
-def walk_counts(graph: LabelledGraph) -> dict[Walk, int]:
-    """How often each walk of one to three labels occurs, both ends of the network included."""
-    labels = [*graph.labels, OUT, IN]  # the input is number -1
-    counts: dict[Walk, int] = {}
-    for node, sources in enumerate(graph.sources):
-        last = labels[node]
-        counts[(last,)] = counts.get((last,), 0) + 1
-        for source, times in sources.items():
-            middle = labels[source]
-            walk: Walk = (middle, last)
-            counts[walk] = counts.get(walk, 0) + times
-            if source >= 0:
-                for first, more in graph.sources[source].items():
-                    walk = (labels[first], middle, last)
-                    counts[walk] = counts.get(walk, 0) + times * more
-    return counts
-
-
-def path_figures(graph: LabelledGraph) -> dict[Figure, float]:
-    """The statistics of a graph as a whole."""
-    count, longest, shortest, length = [1.0], [0.0], [0.0], [0.0]  # of paths from the input; at index 0, the input
-    for sources in graph.sources:
-        paths, far, near, total = 0.0, -1.0, math.inf, 0.0
-        for source, times in sources.items():
-            ways = count[source + 1] * times
-            paths += ways
-            far = max(far, longest[source + 1])
-            near = min(near, shortest[source + 1])
-            total += ways * (length[source + 1] + 1)
-        count.append(paths)
-        longest.append(far + 1)
-        shortest.append(near + 1 if paths else 0.0)
-        length.append(total / paths if paths else 0.0)
-    return {
-        ("operations",): float(len(graph.operations)),
-        ("log paths",): math.log1p(count[-1]),
-        ("longest",): longest[-1],
-        ("shortest",): shortest[-1],
-        ("mean",): length[-1],
-        ("connected",): float(count[-1] > 0),
-    }
-
-
-def own_figures(operation: Operation) -> dict[Figure, float]:
-    """What one operation adds to the figures: by label, and by (label, argument) or (label, argument, value)."""
-    found: dict[Figure, float] = {(operation.label, "count"): 1.0}
-    for name, value in operation.arguments.items():
-        if type(value) in (int, float):
-            found[(operation.label, name)] = float(value)
-        else:
-            found[(operation.label, name, exact(value))] = 1.0
-    return found
-
-
-def _texture(graph: LabelledGraph) -> tuple[Any, ...]:
-    arguments = [tuple(sorted((name, repr(value)) for name, value in it.arguments.items())) for it in graph.operations]
-    return (*graph.labels, *arguments, *(tuple(sorted(sources.items())) for sources in graph.sources))
 
 
 def _squared(a: Array, b: Array) -> Array:

@@ -4,14 +4,17 @@ A choice is equal or it is not. Numbers lie as far apart as in their range (of a
 so that random ones differ by 2/3 in the mean; numbers of few values and choices between numbers count half by that and
 half by being equal or not. A hole that is not active lies at 1 from every value. All of this is a distance in L1, so
 ``exp(-weighted sum)`` is a kernel for any weights.
+
+Holes of few values are summed by one matrix product over a column for each value; of one with many values (a table's
+rows) codes are compared, so that memory grows with architectures and holes, never with the square of the values.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +26,12 @@ from raynas.space.operators import MANY
 from raynas.space.values import exact
 
 Array = NDArray[np.float64]
+Codes = NDArray[np.intp]
 
-#: Of one architecture: columns of the values of holes of few values, and places of the other numbers.
-Row = tuple[list[int], list[float]]
+#: Of one architecture: a code for each hole that is a choice or has few values, and the places of the other numbers.
+Row = tuple[Codes, Array]
+#: A hole of more values than this has no columns of its own.
+_COLUMNS = 64
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,15 @@ class HolePoints:
     """n architectures by their holes.
 
     Attributes:
-        options: of holes of few values, one column a value (and one for "not active"), 0 or 1.
+        codes: of choices and holes of few values, one column a hole: which value it has, from 1; 0 if not active.
         places: of the others, one column a number: its place in its range, NaN where it is not active.
     """
 
-    options: Array
+    codes: Codes
     places: Array
 
     def __len__(self) -> int:
-        return len(self.options)
+        return len(self.codes)
 
 
 class HoleDistances:
@@ -49,63 +55,80 @@ class HoleDistances:
 
     Attributes:
         count: how many holes there are.
+        coded: column of ``HolePoints.codes`` to the hole's path; how many codes each has: ``sizes``.
     """
 
     def __init__(self, space: Space) -> None:
-        self._codes: list[tuple[str, dict[Any, int]]] = []  # holes of few values, by column; "..." is "not active"
-        self._numbers: list[tuple[str, Hole]] = []  # the others
-        blocks: list[tuple[int, Array]] = []
-        hole_of_number = []
+        self.coded: list[str] = []
+        self.sizes: list[int] = []
+        self._codes: list[dict[Any, int]] = []
+        self._between: list[tuple[int, int, Array]] = []  # (column, hole, distances by codes) of holes of few values
+        self._many: list[tuple[int, int]] = []  # (column, hole) of the other choices
+        self._numbers: list[tuple[str, Callable[[Any], float]]] = []  # path, and what says where a value lies
+        self._hole_of_number: list[int] = []
         for index, (path, hole) in enumerate(space.holes()):
             if hole.size > MANY and _ordered(hole):
-                self._numbers.append((path, hole))
-                hole_of_number.append(index)
+                self._numbers.append((path, _placing(hole)))
+                self._hole_of_number.append(index)
                 continue
-            first = sum(len(block) for _, block in blocks)
             values = [hole.at(place) for place in range(int(hole.size))]
-            codes = {exact(value): column for column, value in enumerate([..., *values], first)}
-            self._codes.append((path, codes))
-            blocks.append((index, _between(hole, values)))
+            if len(values) <= _COLUMNS:
+                self._between.append((len(self.coded), index, _between(hole, values)))
+            else:
+                self._many.append((len(self.coded), index))
+            self.coded.append(path)
+            self.sizes.append(len(values) + 1)
+            self._codes.append({exact(value): code for code, value in enumerate([..., *values])})
         self.count = len(space.holes())
-        self._hole_of_option = np.repeat(np.array([index for index, _ in blocks], int), [len(b) for _, b in blocks])
-        self._hole_of_number = np.array(hole_of_number, dtype=np.intp)
-        self._between = np.zeros((len(self._hole_of_option), len(self._hole_of_option)))
-        ends = itertools.accumulate(len(block) for _, block in blocks)
-        for end, (_, block) in zip(ends, blocks, strict=True):
-            self._between[end - len(block) : end, end - len(block) : end] = block
+        ends = np.cumsum([0, *(len(between) for _, _, between in self._between)])
+        self._first, self._width = ends[:-1], int(ends[-1])
 
     def row(self, architecture: Architecture) -> Row:
-        """The columns of one architecture."""
+        """The codes and places of one architecture."""
         get = architecture.get
-        options = [codes[exact(get(path, ...))] for path, codes in self._codes]
-        places = [
-            _place(hole, architecture[path]) if path in architecture else math.nan for path, hole in self._numbers
+        values = [get(path, ...) for path in self.coded]
+        codes = [
+            known[value.__class__, value] if value.__class__ is not tuple else known[exact(value)]
+            for value, known in zip(values, self._codes, strict=True)
         ]
-        return options, places
+        places = [place(architecture[path]) if path in architecture else math.nan for path, place in self._numbers]
+        return np.array(codes, np.intp), np.array(places, float)
 
     def points(self, rows: Sequence[Row]) -> HolePoints:
         """Rows as figures."""
-        options = np.zeros((len(rows), len(self._hole_of_option)))
-        if self._codes:
-            np.put_along_axis(options, np.array([row[0] for row in rows]).reshape(len(rows), -1), 1.0, axis=1)
-        return HolePoints(options, np.array([row[1] for row in rows]).reshape(len(rows), len(self._numbers)))
+        codes = np.array([row[0] for row in rows], np.intp).reshape(len(rows), len(self.coded))
+        return HolePoints(codes, np.array([row[1] for row in rows], float).reshape(len(rows), len(self._numbers)))
 
     def weighted(self, a: HolePoints, b: HolePoints, *weights: Array) -> list[Array]:
         """The sum over the holes of weight times distance, shape ``(len(a), len(b))``, for each of the weights."""
-        found = [(a.options @ (self._between * by[self._hole_of_option])) @ b.options.T for by in weights]
+        columns = np.zeros((len(b), self._width))
+        np.put_along_axis(columns, self._first + b.codes[:, [column for column, _, _ in self._between]], 1.0, axis=1)
+        found = [self._by_column(a, by) @ columns.T for by in weights]
+        for column, hole in self._many:
+            differ = (a.codes[:, column, None] != b.codes[None, :, column]).astype(float)
+            for total, by in zip(found, weights, strict=True):
+                total += by[hole] * differ
         for column, hole in enumerate(self._hole_of_number):
             apart = _apart(a.places[:, column], b.places[:, column])
             for total, by in zip(found, weights, strict=True):
                 total += by[hole] * apart
         return found
 
+    def _by_column(self, points: HolePoints, weights: Array) -> Array:
+        """How far each architecture lies from every value of every hole of few values, times the hole's weight."""
+        found = np.empty((len(points), self._width))
+        for first, (column, hole, between) in zip(self._first, self._between, strict=True):
+            found[:, first : first + len(between)] = (between * weights[hole])[points.codes[:, column]]
+        return found
+
     def each(self, points: HolePoints) -> Array:
         """Distances by every single hole, shape ``(holes, n, n)``."""
         found = np.zeros((self.count, len(points), len(points)))
-        for hole in np.unique(self._hole_of_option):
-            columns = np.flatnonzero(self._hole_of_option == hole)
-            options = points.options[:, columns]
-            found[hole] = options @ self._between[np.ix_(columns, columns)] @ options.T
+        for column, hole, between in self._between:
+            codes = points.codes[:, column]
+            found[hole] = between[codes[:, None], codes]
+        for column, hole in self._many:
+            found[hole] = points.codes[:, column, None] != points.codes[None, :, column]
         for column, hole in enumerate(self._hole_of_number):
             found[hole] = _apart(points.places[:, column], points.places[:, column])
         return found
@@ -115,7 +138,7 @@ def _between(hole: Hole, values: Sequence[Any]) -> Array:
     """The distances between a hole's values, the first row and column for "not active"."""
     found = 1.0 - np.eye(len(values) + 1)
     if _ordered(hole):
-        places = np.array([_place(hole, value) for value in values])
+        places = np.array([*map(_placing(hole), values)])
         found[1:, 1:] = (found[1:, 1:] + 2.0 * np.abs(places[:, None] - places[None])) / 2
     return found
 
@@ -140,11 +163,18 @@ def _ordered(hole: Hole) -> bool:
     return numbers and len(options) > 2 and list(options) != list(range(len(options)))
 
 
-def _place(hole: Hole, value: Any) -> float:
-    """Where a value lies in its hole's range, from 0 to 1."""
+def _placing(hole: Hole) -> Callable[[Any], float]:
+    """The function that says where a value lies in its hole's range, from 0 to 1."""
     if isinstance(hole, Choice):
-        return sorted(hole.options).index(value) / (len(hole.options) - 1)
+        places: dict[float, float] = {}
+        for place, value in enumerate(sorted(hole.options)):
+            places.setdefault(value, place / (len(hole.options) - 1))  # 1 and 1.0 lie at one place
+        return places.__getitem__
     assert isinstance(hole, (Int, Float))
+    return partial(_place, hole)
+
+
+def _place(hole: Int | Float, value: float) -> float:
     if hole.log:
         return (math.log(value) - math.log(hole.low)) / (math.log(hole.high) - math.log(hole.low))
     return (value - hole.low) / (hole.high - hole.low)

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raynas.journal.history import LOWEST, History
+from raynas.searchers.ranking import FAILED, Ranking, Score
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
+
+
+#: The ids of so many neighbours are made at once.
+_FEW = 256
 
 
 class LocalSearcher(ArchitectureSearcher):
@@ -61,16 +66,19 @@ class LocalSearcher(ArchitectureSearcher):
             place = history.trials[standing[climb]]
             if place.trial_id in self._surrounded:
                 continue
-            around = [near for near in self.space.neighbours(place.architecture) if self._new(near, history)]
-            if around:
-                return self.proposal(
-                    rng.choice(around), {"kind": "neighbour", "parents": [place.number], "climb": climb}
-                )
+            near = self._new_one(self.space.neighbours(place.architecture), history, rng)
+            if near is not None:
+                return self.proposal(near, {"kind": "neighbour", "parents": [place.number], "climb": climb})
             self._surrounded.add(place.trial_id)
         return self._start(history, rng, started + 1)
 
-    def _new(self, architecture: Architecture, history: History) -> bool:
-        return self.space.trial_id(architecture) not in history.seen
+    def _new_one(self, around: Sequence[Architecture], history: History, rng: random.Random) -> Architecture | None:
+        """A random one of those that were never proposed. (Of many, few are looked at: an id takes a while.)"""
+        if len(around) <= _FEW:
+            untried = [near for near in around if self.space.trial_id(near) not in history.seen]
+            return rng.choice(untried) if untried else None
+        in_random_order = (around[place] for place in rng.sample(range(len(around)), len(around)))
+        return next((near for near in in_random_order if self.space.trial_id(near) not in history.seen), None)
 
     def _start(self, history: History, rng: random.Random, climb: int) -> Proposal | None:
         def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
@@ -87,8 +95,8 @@ class _Climbs:
 
     Attributes:
         started: the number of the latest climb; -1 before the first.
-        standing: climb to the number of its best judged trial (ended, or paused at a rung); climbs without one are not
-            there.
+        standing: climb to the number of its best judged trial (ended, or paused at a rung; under Hyperband by
+            ``Ranking.scores``); climbs without one are not there.
     """
 
     def __init__(self) -> None:
@@ -104,6 +112,7 @@ class _Climbs:
         self.started = -1
         self.standing: dict[int, int] = {}
         self._keys: dict[int, tuple[int, float]] = {}  # climb to that trial's key
+        self._ranking = Ranking()
 
     def follow(self, history: History) -> bool:
         """Takes what is new; says whether this is another history than before."""
@@ -118,7 +127,17 @@ class _Climbs:
             if key > self._keys.get(climb, LOWEST):
                 self.standing[climb], self._keys[climb] = number, key
         self._judged = len(history.judged)
+        self._ranking.follow(history)
+        if len(self._ranking.brackets) > 1:
+            self._stand_by_scores(history)
         return other
+
+    def _stand_by_scores(self, history: History) -> None:
+        best: dict[int, tuple[Score, int]] = {}
+        for number in {number for number, key in history.judged if key > LOWEST}:
+            climb = _climb(history.trials[number].origin)
+            best[climb] = max(best.get(climb, (FAILED, 0)), (self._ranking.scores[number], -number))
+        self.standing = {climb: -minus for climb, (score, minus) in best.items() if score > FAILED}
 
 
 def _climb(origin: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ were read before takes tens of microseconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,11 @@ class LabelledGraph:
 
 
 class Outline:
-    """The reduced template of a space."""
+    """The reduced template of a space.
+
+    Attributes:
+        leaves: its parts in the order of computation, chains and repeats taken apart.
+    """
 
     def __init__(self, space: Space) -> None:
         parts, read = [], set[str]()
@@ -72,13 +76,51 @@ class Outline:
             if part.open and not holes <= read:
                 parts.append((name, _reduce(part)))
             read |= holes
-        self._root = _reader("", Chain.of(parts), {})  # without a memory: no network comes twice
+        self.leaves = tuple(_leaves("", Chain.of(parts), {}, ()))
 
     def graph(self, architecture: Architecture) -> LabelledGraph:
         """The network that an architecture of the space describes, in outline."""
-        graph = self._root.make(architecture)
-        assert graph is not None
+        growing, value = _Growing(), _INPUT
+        for leaf in self.leaves:
+            value = growing.append(leaf.read(architecture), value)
+        return growing.graph(value)
+
+
+class Leaf:
+    """One part of an outline.
+
+    Attributes:
+        holes: the paths of its holes.
+        copies: path of a depth to the number of this copy (from 0), for each repeat that it lies in.
+        kind: equal for parts that are read as equal graphs where their holes have equal values.
+    """
+
+    def __init__(self, reader: _Reader, copies: tuple[tuple[str, int], ...]) -> None:
+        self._reader, self.holes, self.copies = reader, reader.holes, copies
+        self.kind = id(reader.known)
+
+    def read(self, architecture: Architecture) -> LabelledGraph:
+        """The part as a graph; a copy beyond the depth changes nothing."""
+        if any(architecture.get(path, 0) <= copy for path, copy in self.copies):
+            return IDENTITY
+        graph = self._reader.read(architecture)
+        assert graph is not None  # only an edge can be absent
         return graph
+
+
+def _leaves(path: str, part: Part, shared: _Memories, copies: tuple[tuple[str, int], ...]) -> Iterator[Leaf]:
+    if isinstance(part, Chain):
+        dot = f"{path}." if path else ""
+        for name, child in part.parts:
+            yield from _leaves(dot + name, child, shared, copies)
+    elif isinstance(part, Repeat):
+        for index in range(part.high):
+            within = copies
+            if part.depth is not None and index >= part.low:
+                within = (*copies, (part.depth.name or f"{path}.depth", index))
+            yield from _leaves(f"{path}.{index}", part.copy(index), shared, within)
+    else:
+        yield Leaf(_reader(path, part, shared), copies)
 
 
 def _reduce(part: Part) -> Part:
@@ -153,7 +195,7 @@ class _Reader:
 
 class _ReadFixed(_Reader):
     def __init__(self, graph: LabelledGraph | None) -> None:
-        self.graph = graph
+        self.graph, self.holes, self.known = graph, (), {}
 
     def read(self, architecture: Architecture) -> LabelledGraph | None:
         return self.graph
@@ -306,7 +348,7 @@ def _reader(path: str, part: Part | None, shared: _Memories) -> _Reader:
     if isinstance(part, Zero):
         return _ReadFixed(None)
     if part is None or is_identity(part):
-        return _ReadFixed(_IDENTITY)
+        return _ReadFixed(IDENTITY)
     return _READERS[type(part)](path, part, shared)
 
 
@@ -319,5 +361,5 @@ _READERS: dict[type, Any] = {
     Graph: _ReadGraph,
 }
 _INPUT: Value = {-1: 1}
-_IDENTITY = LabelledGraph((), (_INPUT,))
+IDENTITY = LabelledGraph((), (_INPUT,))
 _CONCAT = LabelledGraph((Operation("concat", {}),), (_INPUT, {0: 1}))

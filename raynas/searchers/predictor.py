@@ -8,10 +8,11 @@ scores of ranks, so that neither the metric's scale nor one diverged trial matte
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, p
 from raynas.searchers.ranking import Ranking, scores_of
 from raynas.searchers.relevance import log_prior, relevance
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Draw, Proposal
+from raynas.searchers.threads import one_blas_thread
 from raynas.space import Architecture, Space
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ class PredictorSearcher(ArchitectureSearcher):
         self._ranking = Ranking()
         self._learned: tuple[History, int, Array] | None = None  # this and the next three are caches
         self._lots: dict[int, float] = {}
-        self._neighbours: dict[Architecture, list[Architecture]] = {}
+        self._neighbours: dict[Architecture, Sequence[Architecture]] = {}
         self._pooled: tuple[int, list[Architecture]] | None = None
 
     @classmethod
@@ -116,6 +118,7 @@ class PredictorSearcher(ArchitectureSearcher):
     def update(self, history: History) -> None:
         self._ranking.follow(history)
 
+    @one_blas_thread()
     def propose(self, history: History, number: int) -> Proposal | None:
         rng = self.rng(number)
         self._ranking.follow(history)
@@ -137,6 +140,7 @@ class PredictorSearcher(ArchitectureSearcher):
                 return self.proposal(architecture, {"kind": "predictor", **origin, **found})
         return self.fresh(history, rng, self.random_draw)
 
+    @one_blas_thread()
     def recommend(self, history: History, among: Collection[int] | None = None) -> int | None:
         """The trial whose architecture has the best posterior mean: under noise, the best observed is a lucky one.
 
@@ -165,11 +169,15 @@ class PredictorSearcher(ArchitectureSearcher):
         """Architectures that trial ``number`` may have, with their origins."""
         rng = self.rng(number, "candidates")
         found: dict[Architecture, Mapping[str, Any]] = {}
-        near = [(other, number) for number in best for other in self._near(history.trials[number].architecture)]
-        if len(near) > self.NEIGHBOURS:
-            near = rng.sample(near, self.NEIGHBOURS)
-        for architecture, parent in near:
-            found.setdefault(architecture, {"candidate": "neighbour", "parents": [parent]})
+        near = [self._near(history.trials[parent].architecture) for parent in best]
+        ends = list(itertools.accumulate(map(len, near)))
+        places: Iterable[int] = range(ends[-1])
+        if ends[-1] > self.NEIGHBOURS:
+            places = rng.sample(range(ends[-1]), self.NEIGHBOURS)
+        for place in places:
+            of = bisect_right(ends, place)
+            architecture = near[of][place - ends[of]]  # counted from the end of its list
+            found.setdefault(architecture, {"candidate": "neighbour", "parents": [best[of]]})
         for architecture in self._pool(number // self.POOLED):
             found.setdefault(architecture, {"candidate": "random"})
         for _ in range(self.MUTANTS):
@@ -235,12 +243,12 @@ class PredictorSearcher(ArchitectureSearcher):
         drawn = set(sorted(ranked[:cut], key=self._lots.__getitem__)[: most - most // 2])
         return [*(number for number in ranked[:cut] if number in drawn), *ranked[cut:]]
 
-    def _near(self, architecture: Architecture) -> list[Architecture]:
+    def _near(self, architecture: Architecture) -> Sequence[Architecture]:
         known = self._neighbours.get(architecture)
         if known is None:
             if len(self._neighbours) >= 100:
                 self._neighbours.clear()
-            known = self._neighbours[architecture] = list(self.space.neighbours(architecture))
+            known = self._neighbours[architecture] = self.space.neighbours(architecture)
         return known
 
     def _pool(self, turn: int) -> list[Architecture]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -26,7 +26,7 @@ PAIRS, _MOST_PAIRS = 6, 200
 
 #: How good a trial is known to be, bigger is better: first what cannot be carried to each other, then the value.
 Score = tuple[int, float]
-_FAILED: Score = (-1, -math.inf)
+FAILED: Score = (-1, -math.inf)
 
 
 class Ranking:
@@ -38,6 +38,8 @@ class Ranking:
     Attributes:
         log: ``(number, key then)``, one for each time that a trial reached a rung or ended (state).
         tried: all architectures that were ever proposed.
+        brackets: the first rungs of the search's own trials. Several of them: trials were dealt out to brackets of
+            different patience (Hyperband), and the highest rung that a trial reached says little of its architecture.
     """
 
     def __init__(self) -> None:
@@ -51,10 +53,12 @@ class Ranking:
         self._read = 0  # how many of history.reached
         self.log: list[tuple[int, tuple[int, float]]] = []
         self.tried: set[Architecture] = set()
+        self.brackets: set[int] = set()
         self._proposed = 0  # how many of history.trials are in it
         self._entered: set[int] = set()  # numbers in the log
         self._rungs: set[int] = set()  # in the log
         self._order: list[tuple[Score, int]] | None = None  # worst first, with the number's sign turned
+        self._scores: dict[int, Score] | None = None
 
     def follow(self, history: History) -> None:
         """Takes what was reached since the last time."""
@@ -73,10 +77,13 @@ class Ranking:
         """Puts a new trial in its place; where values are carried between rungs, the order is to be made anew."""
         failed, new = key <= LOWEST, number not in self._entered
         self._entered.add(number)
+        self._scores = None
         if not failed:
             self._rungs.add(key[0])
+            if new and number >= 0:
+                self.brackets.add(key[0])
         if self._order is not None and new and (failed or len(self._rungs) == 1):
-            insort(self._order, (_FAILED if failed else (0, key[1]), -number))
+            insort(self._order, (FAILED if failed else (0, key[1]), -number))
         else:
             self._order = None
 
@@ -84,8 +91,23 @@ class Ranking:
     def order(self) -> list[tuple[Score, int]]:
         """``(score, -number)``, worst first."""
         if self._order is None:
-            self._order = sorted((score, -number) for number, score in scores_of(self.log).items())
+            self._order = sorted((score, -number) for number, score in self.scores.items())
         return self._order
+
+    @property
+    def scores(self) -> dict[int, Score]:
+        """How good each trial is known to be."""
+        if self._scores is None:
+            self._scores = scores_of(self.log)
+        return self._scores
+
+    def keys(self, history: History) -> Callable[[int], tuple[int, float]]:
+        """What orders trials by number, bigger is better: ``History.key``, or ``scores`` where there are brackets."""
+        self.follow(history)
+        if len(self.brackets) < 2:
+            return history.key
+        scores = self.scores
+        return lambda number: scores.get(number, FAILED)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -93,7 +115,7 @@ class Ranking:
     def best(self, count: int) -> list[int]:
         """The best trials' numbers, best first; none that failed."""
         top = self.order[-count:] if count else []
-        return [-minus for score, minus in reversed(top) if score > _FAILED]
+        return [-minus for score, minus in reversed(top) if score > FAILED]
 
     def ranks(self, numbers: Iterable[int]) -> dict[int, float]:
         """The ranks of these among all trials, 1 for the worst; equal ones share the mean of theirs."""
@@ -116,7 +138,7 @@ def scores_of(log: list[tuple[int, tuple[int, float]]]) -> dict[int, Score]:
             known.clear()
     rungs = sorted({rung for known in values.values() for rung in known})
     lines = {low: _line(values, low, high) for low, high in itertools.pairwise(rungs)}
-    return {number: _carried(known, rungs, lines) if known else _FAILED for number, known in values.items()}
+    return {number: _carried(known, rungs, lines) if known else FAILED for number, known in values.items()}
 
 
 def _carried(known: dict[int, float], rungs: list[int], lines: dict[int, tuple[float, float] | None]) -> Score:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpecError
-from raynas.journal.history import LOWEST, History
+from raynas.journal.history import LOWEST, History, TrialRecord
 from raynas.searchers.ranking import blameless
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Choice, Float, Int, Space, fill
@@ -31,14 +31,21 @@ if TYPE_CHECKING:
 
 #: A Float and a large Int are drawn from one of so many parts of their range.
 _PARTS = 8
+#: The bracket of trials that may be compared with all others: a warm start's, and those that failed before a rung.
+_NO_BRACKET = 0
+
+#: A trial's ``History.key``.
+Key = tuple[int, float]
 
 
 class ReinforceSearcher(ArchitectureSearcher):
     """Draws architectures from a policy that makes what did better than expected more likely.
 
-    The policy is folded from the ended trials, in the order in which they ended. A trial's reward is the share of the
-    trials before it that it beats (0 for a failure), so the metric's scale does not matter; the baseline is a moving
-    average of rewards.
+    The policy is folded from the judged trials, in the order in which they ended or paused at a rung. A trial's reward
+    is the share of the trials before it that it beats (0 for a failure), so the metric's scale does not matter; the
+    baseline is a moving average of rewards. A trial that was paused and is judged again further on teaches only by how
+    much its reward has changed since, so every trial counts once. Under Hyperband a trial is compared within its
+    bracket.
 
     Args:
         space: where to search.
@@ -119,7 +126,8 @@ class Policy:
         self._history = history
         self._read = 0  # how many of history.judged
         self._logits: dict[tuple[str, Any], list[float]] = {}  # (path, None or the value before) to one an option
-        self._keys: list[tuple[int, float]] = []  # of the trials learned from, sorted
+        self._keys: dict[int, list[Key]] = {}  # bracket to the keys of the trials learned from, sorted
+        self._learned: dict[int, tuple[Key, float]] = {}  # trial to the key and the reward that it taught last
         self.learned = 0
         self.baseline = 0.5
 
@@ -131,11 +139,26 @@ class Policy:
             record = history.trials[number]
             if key == LOWEST and blameless(record):
                 continue
-            beaten = (bisect_left(self._keys, key) + bisect_right(self._keys, key)) / 2
-            reward = 0.0 if key == LOWEST else beaten / len(self._keys) if self._keys else 0.5
-            insort(self._keys, key)
-            self.learn(record.architecture, reward)
+            bracket = _bracket(record)
+            before = self._learned.get(number)
+            if before is not None:  # it was paused there, and went on
+                keys = self._keys[bracket]
+                del keys[bisect_left(keys, before[0])]
+            reward = 0.0 if key == LOWEST else self._share_beaten(key, bracket)
+            insort(self._keys.setdefault(bracket, []), key)
+            self._learned[number] = key, reward
+            if before is None:
+                self.learn(record.architecture, reward)
+            else:
+                self._step(record.architecture, reward - before[1], entropy=0.0)
         self._read = len(history.judged)
+
+    def _share_beaten(self, key: Key, bracket: int) -> float:
+        """Of the trials of that bracket and of those that belong to none; equal ones count half."""
+        lists = [self._keys.get(which, []) for which in {bracket, _NO_BRACKET}]
+        count = sum(map(len, lists))
+        beaten = sum(bisect_left(keys, key) + bisect_right(keys, key) for keys in lists) / 2
+        return beaten / count if count else 0.5
 
     def draw(self, rng: random.Random) -> tuple[Architecture, float]:
         """An architecture and the probability of its draw (of parts of ranges, where there are numbers)."""
@@ -157,7 +180,11 @@ class Policy:
 
     def learn(self, architecture: Architecture, reward: float) -> None:
         """One step of REINFORCE: the gradient of reward beyond the baseline times log-probability, and of entropy."""
-        advantage = reward - self.baseline
+        self._step(architecture, reward - self.baseline, self._entropy)
+        self.baseline = self._decay * self.baseline + (1 - self._decay) * reward
+        self.learned += 1
+
+    def _step(self, architecture: Architecture, advantage: float, entropy: float) -> None:
         before: Any = None
 
         def choose(path: str, hole: Hole) -> Any:
@@ -165,19 +192,17 @@ class Policy:
             value = architecture[path]
             option = _option(hole, value)
             chances = self._chances(path, hole, before)
-            entropy = -sum(chance * math.log(chance) for chance in chances)
+            disorder = -sum(chance * math.log(chance) for chance in chances)
             for key in ((path, None), (path, before)) if before is not None else ((path, None),):
                 logits = self._logits.setdefault(key, [0.0] * len(chances))
                 for other, chance in enumerate(chances):
                     slope = advantage * ((other == option) - chance)
-                    slope -= self._entropy * chance * (math.log(chance) + entropy)
+                    slope -= entropy * chance * (math.log(chance) + disorder)
                     logits[other] += self._rate * slope / (1 if key[1] is None else 2)
             before = (path, option)
             return value
 
         fill(self._space, choose)
-        self.baseline = self._decay * self.baseline + (1 - self._decay) * reward
-        self.learned += 1
 
     def _chances(self, path: str, hole: Hole, before: Any) -> list[float]:
         """The probability of each option; never quite 0."""
@@ -189,6 +214,13 @@ class Policy:
         powers = [math.exp(max(logit - top, -30.0)) for logit in logits]
         total = sum(powers)
         return [power / total for power in powers]
+
+
+def _bracket(record: TrialRecord) -> int:
+    """The first rung of a trial: under Hyperband it tells the bracket. A warm start's trials belong to none."""
+    if record.number < 0:
+        return _NO_BRACKET
+    return next((measured.rung for measured in record.measurements if measured.rung is not None), _NO_BRACKET)
 
 
 def _count(hole: Hole) -> int:

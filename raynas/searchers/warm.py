@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from raynas.journal.history import History, TrialRecord
+from raynas.searchers.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from raynas.searchers.searcher import Proposal
@@ -32,7 +33,8 @@ def proposed(searcher: _Proposer, history: History, number: int) -> Proposal | N
         best = _best(history, set())
         if best is not None and best.trial_id not in _own(history):
             return _again(best)
-    found: Proposal | None = searcher.propose(history, number)
+    with one_blas_thread():
+        found: Proposal | None = searcher.propose(history, number)
     if found is None:
         left = _best(history, _own(history))
         return None if left is None else _again(left)

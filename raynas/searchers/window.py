@@ -17,6 +17,10 @@ How a trial is told, so that Optuna's order is that of ``History.key``:
 - paused at a rung: PRUNED, as if it had been stopped there; it comes again if it is promoted;
 - under way: RUNNING, for the constant liar.
 
+Where trials were dealt out to brackets (Hyperband), the highest rung tells of the bracket that a trial fell into. There
+the order is that of ``Ranking.scores``: a trial is told with its value carried to the last rung, as COMPLETE where it
+can be carried there, else as PRUNED at the rung to which it can.
+
 If more than nine in ten trials fail, failed ones would fill up the good tenth: then only as many of them are told, the
 latest, as leave it to the others.
 """
@@ -34,6 +38,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from raynas.journal.history import LOWEST, History, TrialRecord
+from raynas.searchers.ranking import FAILED, Ranking, Score
 from raynas.space import Choice, Int, Space
 from raynas.space.nodes import Hole
 from raynas.space.values import exact
@@ -71,6 +76,7 @@ class Memory:
 
     def __init__(self, space: Space, size: int) -> None:
         self._space, self._size = space, size
+        self._ranking = Ranking()
         self._follow_anew(None)
 
     def __reduce__(self) -> tuple[type[Memory], tuple[Space, int]]:
@@ -98,6 +104,7 @@ class Memory:
                 continue
             self._usable[number] = key
         self._read = len(history.judged)
+        self._ranking.follow(history)
 
     @property
     def ended(self) -> int:
@@ -106,11 +113,23 @@ class Memory:
     @property
     def best(self) -> int:
         """The best trial's number; of equals the earlier."""
-        return -self.ranked[-1][1]
+        return self._best(1)[0]
+
+    @property
+    def _scores(self) -> dict[int, Score] | None:
+        """What orders the trials where there are brackets; None where ``ranked`` does."""
+        return self._ranking.scores if len(self._ranking.brackets) > 1 else None
+
+    def _best(self, count: int) -> list[int]:
+        """The numbers of the best judged trials with a score, the worst of them first."""
+        scores = self._scores
+        if scores is None:
+            return [-minus for _, minus in self.ranked[-count:]]
+        return [-minus for _, minus in sorted((scores[-minus], minus) for _, minus in self.ranked)[-count:]]
 
     def numbers(self, history: History) -> list[int]:
         """The judged trials of the window, by number."""
-        chosen = {-minus for _, minus in self.ranked[-(self._size // 4) :]}
+        chosen = set(self._best(self._size // 4))
         room = min(self._size, _GOOD_ONE_IN * len(self.ranked))
         for number in reversed(self._usable):
             if len(chosen) >= room:
@@ -120,50 +139,82 @@ class Memory:
 
     def trials(self, history: History) -> list[FrozenTrial]:
         """The window, trials under way included, by number, as Optuna knows them."""
-        assert history.objective is not None
+        numbers, scores = self.numbers(history), self._scores
+        if scores is None:
+            judged = self._by_rung(numbers, history)
+        else:
+            judged = self._by_score(numbers, scores, history)
+        under_way = [number for number in history.running if number not in self._usable]
+        running = {
+            number: self._freeze(history.trials[number], TrialState.RUNNING, None, {})
+            for number in under_way[-self._size :]
+        }
+        return [trial for _, trial in sorted({**judged, **running}.items())]
+
+    def _by_rung(self, numbers: list[int], history: History) -> dict[int, FrozenTrial]:
         top = self.ranked[-1][0][0]
         kept: dict[int, FrozenTrial] = {}
-        for number in self.numbers(history):
+        for number in numbers:
             record = history.trials[number]
             state = TrialState.PRUNED
             if record.state == "completed" and record.score is not None and record.score[0] == top:
                 state = TrialState.COMPLETE
             known = self._frozen.get(number)
-            kept[number] = known if known is not None and known.state == state else self._freeze(record, state, history)
+            if known is None or known.state != state:
+                value = history.value(record) if state == TrialState.COMPLETE else None
+                known = self._freeze(record, state, value, self._at_rungs(record, history))
+            kept[number] = known
         self._frozen = kept
-        under_way = [number for number in history.running if number not in self._usable]
-        running = {
-            number: self._freeze(history.trials[number], TrialState.RUNNING, history)
-            for number in under_way[-self._size :]
-        }
-        return [trial for _, trial in sorted({**kept, **running}.items())]
+        return kept
 
-    def _freeze(self, record: TrialRecord, state: TrialState, history: History) -> FrozenTrial:
+    def _by_score(self, numbers: list[int], scores: dict[int, Score], history: History) -> dict[int, FrozenTrial]:
         assert history.objective is not None
+        found = {}
+        top = max(place for place, _ in scores.values())
+        for number in numbers:
+            place, signed = scores.get(number, FAILED)
+            if history.trials[number].state == "failed" or (place, signed) <= FAILED:
+                told: tuple[TrialState, float | None, dict[int, float]] = (TrialState.PRUNED, None, {})
+            elif place == top:
+                told = TrialState.COMPLETE, history.objective.sign * signed, {}
+            else:
+                told = TrialState.PRUNED, None, {place: history.objective.sign * signed}
+            found[number] = self._freeze(history.trials[number], *told)
+        return found
+
+    def _at_rungs(self, record: TrialRecord, history: History) -> dict[int, float]:
+        """A judged trial's finite values at the rungs up to the one where it was judged; none of a failed trial."""
+        assert history.objective is not None
+        if record.state == "failed":
+            return {}
+        judged_at, _ = self._usable[record.number]
+        values: dict[int, float] = {}
+        for measurement in record.measurements:
+            value = measurement.metrics.get(history.objective.metric, math.nan)
+            if measurement.rung is not None and measurement.rung <= judged_at and math.isfinite(value):
+                values[measurement.rung] = value
+        return values
+
+    def _freeze(
+        self, record: TrialRecord, state: TrialState, value: float | None, at_rungs: dict[int, float]
+    ) -> FrozenTrial:
         params: dict[str, Any] = {}
         distributions: dict[str, BaseDistribution] = {}
-        for path, value in record.architecture.items():
+        for path, chosen in record.architecture.items():
             hole = self._space.hole_map[path]
             distributions[path] = distribution(hole)
-            params[path] = _indices(hole)[exact(value)] if isinstance(hole, Choice) else value
-        values: dict[int, float] = {}
-        if record.state != "failed" and state != TrialState.RUNNING:
-            judged_at, _ = self._usable[record.number]
-            for measurement in record.measurements:
-                value = measurement.metrics.get(history.objective.metric, math.nan)
-                if measurement.rung is not None and measurement.rung <= judged_at and math.isfinite(value):
-                    values[measurement.rung] = value
+            params[path] = _indices(hole)[exact(chosen)] if isinstance(hole, Choice) else chosen
         return _Frozen(
             number=record.number,
             state=state,
-            value=history.value(record) if state == TrialState.COMPLETE else None,
+            value=value,
             datetime_start=_DATE,
             datetime_complete=None if state == TrialState.RUNNING else _DATE,
             params=params,
             distributions=distributions,
             user_attrs={},
             system_attrs={},
-            intermediate_values=values,
+            intermediate_values=at_rungs,
             trial_id=record.number,
         )
 

@@ -2,21 +2,29 @@
 
 To a searcher it is a ``Space`` like any other. Where the table holds the whole space, it draws exactly what the space
 itself would draw from the same generator; only the ids are remembered by row. Where the table holds a part, whatever is
-drawn is one of the rows.
+drawn is one of the rows; for an architecture that a strategy has put together by itself there is the ``nearest`` row.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from raynas.errors import SpaceError
+from raynas.searchers.hole_distances import HoleDistances, HolePoints
 from raynas.simulate.ids import row_ids
 from raynas.space import Architecture, Space
+from raynas.space.size import Size
 
 #: How often a draw outside the table is tried again before a row is taken at random.
 _TRIES = 50
+#: Distances that differ by less are the same one.
+_EQUAL = 1e-9
 
 
 class TableSpace(Space):
@@ -54,7 +62,7 @@ class TableSpace(Space):
         own["_row"] = {}
         for row, architecture in enumerate(self.rows):
             own["_row"].setdefault(architecture, row)
-        own["complete"] = len(own["_row"]) == Space.size(self)
+        own["complete"] = self._size == Size(len(own["_row"]), exact=True)
         own["_by_values"] = self._flat_index() if self.complete else None
         own["_holes"] = tuple(hole for _, hole in self.holes())
         own["_candidates"] = [self.rows[row] for row in own["_row"].values()]
@@ -71,11 +79,37 @@ class TableSpace(Space):
         """The row of an architecture; None where the table has none."""
         return self._row.get(architecture)
 
+    def nearest(self, architecture: Architecture, tried: AbstractSet[str], rng: random.Random) -> int | None:
+        """The row nearest to an architecture among those whose trial id was not tried; of equals one at random.
+
+        Distance is counted over the holes: a choice is equal or it is not, numbers lie as far apart as in their range.
+
+        Raises:
+            SpaceError: the architecture is not of the space.
+        """
+        self.replay(architecture)
+        distances, points = self._points
+        apart = distances.weighted(distances.points([distances.row(architecture)]), points, np.ones(distances.count))[
+            0
+        ][0]
+        apart[[trial_id in tried for _, trial_id in self.row_ids]] = np.inf
+        least = apart.min()
+        return None if np.isinf(least) else int(rng.choice(np.flatnonzero(apart <= least + _EQUAL)))
+
+    @cached_property
+    def _points(self) -> tuple[HoleDistances, HolePoints]:
+        distances = HoleDistances(self)
+        return distances, distances.points([distances.row(architecture) for architecture in self.rows])
+
     # -- what a searcher asks ------------------------------------------------------------------------------------
 
     def size(self) -> int:
         """How many different architectures the table has."""
         return len(self._row)
+
+    @property
+    def size_exact(self) -> bool:
+        return True
 
     def sample(self, rng: random.Random) -> Architecture:
         """A random row."""
@@ -113,11 +147,9 @@ class TableSpace(Space):
             return self._by_values[tuple([rng.choice((a, b))[path] for path in self.hole_map])]
         return self._in_table(lambda: Space.crossover(self, a, b, rng), rng)
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+    def neighbours(self, architecture: Architecture) -> Sequence[Architecture]:
         """The rows that differ in one hole."""
-        for other in super().neighbours(architecture):
-            if self.row(other) is not None:
-                yield self._known(other)
+        return [self._known(other) for other in super().neighbours(architecture) if self.row(other) is not None]
 
     def enumerate(self) -> Iterator[Architecture]:
         """The rows."""

@@ -39,7 +39,8 @@ class _Trial:
     started: float
     worker: int | None = None  # None: paused, or lost with its node and not yet taken up again
     steps: int = 0
-    attempt: int = -1
+    attempt: int = -1  # how often it was taken up, promotions included
+    losses: int = 0  # how often it went down with its node
     spent: float = 0.0
 
 
@@ -89,7 +90,7 @@ class Clock:
                 self.push(self.until_loss(node), _LOST, node)
         end = math.inf if self.limits.seconds is None else self.limits.seconds
         handlers = (self.ask, self.step, self.fail, self.lost, self.back)
-        while self.heap and (self.trials or not self.finished()):
+        while self.heap and not self.over():
             self.now, _, what, which, attempt = heapq.heappop(self.heap)
             if self.now > end:
                 break
@@ -98,6 +99,11 @@ class Clock:
             for number in sorted(self.history.paused):
                 self.end(self.trials[number], "early_stopped")
         return self.run_
+
+    def over(self) -> bool:
+        """Whether nothing is left to do: all trials were given out, and those that have not ended wait for ever."""
+        waiting = len(self.trials) == len(self.history.paused) and self.rule.promotable() is None
+        return waiting and self.finished()
 
     def finished(self) -> bool:
         """Whether no more trials are given out."""
@@ -144,16 +150,21 @@ class Clock:
             return
         if charge is not None:
             self.driver_free = self.now + (took if charge < 0 else charge)
-        architecture = proposal.architecture
-        row = self.landscape.space.row(architecture)
+        row = self.landscape.space.row(proposal.architecture)
+        if row is None:  # the strategy fills the holes by itself, and the table has not all of their combinations
+            rng = random.Random(f"{self.seed}/{number}/row")
+            row = self.landscape.space.nearest(proposal.architecture, self.history.seen, rng)
         if row is None:
-            raise LookupError(f"trial {number}: the table has no row for {architecture!r}")
+            self.run_.exhausted = True
+            self.idle.append(worker)
+            return
+        network_id, trial_id = self.landscape.space.row_ids[row]
         self.apply(
             "trial_proposed",
             trial=number,
-            architecture=architecture.to_json(),
-            trial_id=proposal.trial_id,
-            network_id=proposal.network_id,
+            architecture=self.landscape.space.rows[row].to_json(),
+            trial_id=trial_id,
+            network_id=network_id,
             name="",
             strategy="",
             origin=proposal.origin,
@@ -252,7 +263,8 @@ class Clock:
         workers = self.workers_of(node)
         for trial in [trial for trial in self.trials.values() if trial.worker in workers]:
             trial.worker = None
-            if trial.attempt < self.faults.retries:
+            trial.losses += 1
+            if trial.losses <= self.faults.retries:
                 self.left.append(trial.number)
             else:
                 self.end(trial, "worker_died")

@@ -42,7 +42,7 @@ class Experiment:
     trials: int | None = None
     seconds: float | None = None
     seeds: Sequence[int] = tuple(range(20))
-    report: Sequence[str] = ()
+    report: Sequence[str | Objective] = ()
     cost: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     grace_period: int | None = None

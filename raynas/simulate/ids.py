@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raynas.errors import SpaceError
+from raynas.paths import home_folder
 from raynas.resources import available_cpus
 from raynas.simulate.processes import for_all
 from raynas.space import Architecture, Space
@@ -68,7 +69,7 @@ def _ids(space: Space, row: int, architecture: Architecture) -> Ids:
 
 
 def _folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache"
     return Path(cache) / "raynas" / "ids"
 
 

@@ -39,7 +39,7 @@ def simulate(
     workers: int = 1,
     rule: RuleFactory | None = None,
     cost: str | None = None,
-    report: Sequence[str] = (),
+    report: Sequence[str | Objective] = (),
     also: Sequence[str] = (),
     faults: Faults | None = None,
     proposal_seconds: float | None = None,
@@ -62,7 +62,8 @@ def simulate(
         workers: virtual workers.
         rule: makes the stopping rule of a run (default: every trial has its full budget).
         cost: seconds a step, as arithmetic over columns (default: the column ``seconds``; without it 1).
-        report: further columns that are followed at the incumbent.
+        report: further columns that are followed at the incumbent; as an ``Objective``, with the direction in which
+            the column's best is looked for.
         also: further columns that measurements carry as metrics.
         faults: what goes wrong.
         proposal_seconds: what a proposal takes, one after the other; ``-1`` charges what it really takes.
@@ -102,5 +103,7 @@ def simulate(
 
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     runs = for_all(one, chosen, processes)
-    reported = {name: full_value(table, name) for name in report}
-    return Trajectories.of(runs, objective, landscape, reported, strategy=strategy, workers=workers)
+    names = [one.metric if isinstance(one, Objective) else one for one in report]
+    modes = {one.metric: one.mode for one in (objective, *report) if isinstance(one, Objective) and one.metric in names}
+    reported = {name: full_value(table, name) for name in names}
+    return Trajectories.of(runs, objective, landscape, reported, modes=modes, strategy=strategy, workers=workers)

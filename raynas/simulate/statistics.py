@@ -22,8 +22,9 @@ def describe(values: np.ndarray, optimum: float | None = None) -> dict[str, Any]
     """Mean, standard deviation (over the runs, ddof 0), quantiles; share of runs at the optimum.
 
     Args:
-        values: one a run; NaN where a run has none. They are left out of the moments, and count against the share.
-        optimum: the table's best value (None: no share is given).
+        values: one a run; NaN where a run has none. Those runs are left out of mean, standard deviation and quantiles,
+            are counted (``without_result``), and count against the share.
+        optimum: the table's best value; None where it is not known, and then the share is None.
     """
     known = values[np.isfinite(values)]
     places = np.quantile(known, QUANTILES) if len(known) else [np.nan] * len(QUANTILES)
@@ -31,6 +32,8 @@ def describe(values: np.ndarray, optimum: float | None = None) -> dict[str, Any]
         "mean": float(known.mean()) if len(known) else np.nan,
         "std": float(known.std()) if len(known) else np.nan,
         "quantiles": {f"{share:g}": float(value) for share, value in zip(QUANTILES, places, strict=True)},
+        "without_result": len(values) - len(known),
+        "optimum_rate": None,
     }
     if optimum is not None:
         found["optimum_rate"] = float((np.abs(values - optimum) <= _EQUAL).mean()) if len(values) else np.nan
@@ -70,30 +73,38 @@ def compare(a: Trajectories, b: Trajectories, evaluations: int | None = None) ->
 
     Returns:
         ``p_value`` (two-sided), ``superiority`` (the chance that a run of ``a`` is better than one of ``b``, ties
-        half), ``difference`` of the means, and ``interval``, its 95 % interval by bootstrap (fixed seed). Runs of one
-        seed may share their first draws; the test takes them as independent, which errs towards caution.
+        half), ``difference`` of the means, and ``interval``, its 95 % interval by bootstrap (fixed seed). A run that
+        found nothing ranks below every run that found something; then means say nothing, and ``difference`` and
+        ``interval`` are NaN. Runs of one seed may share their first draws; the test takes them as independent, which
+        errs towards caution.
     """
     from scipy.stats import mannwhitneyu
 
     sign = a.objective.sign
     limit = evaluations or max((len(run["number"]) for run in (*a.runs, *b.runs)), default=1)
     left, right = (sign * one.after(limit) for one in (a, b))
-    left, right = left[np.isfinite(left)], right[np.isfinite(right)]
     if not len(left) or not len(right):
         return {"p_value": np.nan, "superiority": np.nan, "difference": np.nan, "interval": [np.nan, np.nan]}
+    left, right = (np.where(np.isfinite(side), side, -np.inf) for side in (left, right))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all values equal
         statistic, p_value = mannwhitneyu(left, right, alternative="two-sided")
-    rng = np.random.default_rng(0)
-    means = [rng.choice(side, (_RESAMPLES, len(side))).mean(axis=1) for side in (left, right)]
-    low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
-    interval = sorted((float(sign * low) + 0.0, float(sign * high) + 0.0))
     return {
         "p_value": 1.0 if np.isnan(p_value) else float(p_value),
         "superiority": float(statistic / (len(left) * len(right))),
-        "difference": float(sign * (left.mean() - right.mean())) + 0.0,  # no -0
-        "interval": interval,
+        **_difference(sign * left, sign * right),
     }
+
+
+def _difference(left: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Of the means, with its 95 % interval by bootstrap; NaN where a run has no figure."""
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return {"difference": np.nan, "interval": [np.nan, np.nan]}
+    rng = np.random.default_rng(0)
+    means = [rng.choice(side, (_RESAMPLES, len(side))).mean(axis=1) for side in (left, right)]
+    low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
+    # Adding 0 turns -0 into 0.
+    return {"difference": float(left.mean() - right.mean()) + 0.0, "interval": [float(low) + 0.0, float(high) + 0.0]}
 
 
 def at_evaluations(one: Trajectories, counts: Sequence[int]) -> dict[str, Any]:
@@ -118,8 +129,9 @@ def at_end(one: Trajectories) -> dict[str, Any]:
 
 
 def _entry(one: Trajectories, values: Callable[[str], np.ndarray]) -> dict[str, Any]:
-    followed = {name: best for name, best in one.optimum.items() if one.runs and f"incumbent:{name}" in one.runs[0]}
+    prefix = "incumbent:"
+    followed = [name.removeprefix(prefix) for name in one.runs[0] if name.startswith(prefix)] if one.runs else []
     return {
         **describe(values("incumbent"), one.optimum[one.objective.metric]),
-        "reported": {name: describe(values(f"incumbent:{name}"), best) for name, best in followed.items()},
+        "reported": {name: describe(values(prefix + name), one.optimum.get(name)) for name in followed},
     }

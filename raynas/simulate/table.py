@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from raynas.errors import SpecError
+from raynas.journal.history import TrialRecord
+from raynas.searchers.ranking import blameless
 from raynas.simulate.expression import evaluate
 
 #: The column that says which architecture a row is of.
@@ -89,22 +91,38 @@ def read_table(path: str | Path) -> Table:
     return Table({name: table[name].to_pylist() for name in table.column_names}, str(path))
 
 
-def table_of_history(trials: Iterable[Any], metrics: Iterable[str], source: str) -> Table:
-    """A search's trials (``raynas.journal.TrialRecord``) as a table: curves of all metrics, and seconds per step.
+def table_of_history(trials: Iterable[TrialRecord], metrics: Iterable[str], source: str) -> Table:
+    """A search's trials as a table: curves of all metrics, and seconds per step.
 
-    Trials that measured nothing are left out. A trial that was stopped early has a shorter curve: in the simulator a
-    trial that would go on from there ends there.
+    A trial that was stopped early has a shorter curve: in the simulator a trial that would go on from there ends there.
+    A trial that failed by its architecture's fault fails there as well: NaN follows what it had measured. Other trials
+    that measured nothing are left out.
     """
-    kept = [trial for trial in trials if trial.measurements]
-    if not kept:
+    known = list(trials)
+    if not any(trial.measurements for trial in known):
         raise SpecError(f"{source} has no measured trial, so there is nothing to simulate with")
+    kept = [(trial, _failed_by_itself(trial)) for trial in known]
+    kept = [(trial, failed) for trial, failed in kept if trial.measurements or failed]
     columns: dict[str, list[Any]] = {
-        ARCHITECTURE: [json.dumps(dict(trial.values)) for trial in kept],
-        "seconds": [[measured.seconds for measured in trial.measurements] for trial in kept],
+        ARCHITECTURE: [json.dumps(dict(trial.values)) for trial, _ in kept],
+        "seconds": [_seconds(trial, failed) for trial, failed in kept],
     }
     for metric in metrics:
-        columns[metric] = [[measured.metrics.get(metric, np.nan) for measured in t.measurements] for t in kept]
+        columns[metric] = [
+            [measured.metrics.get(metric, np.nan) for measured in trial.measurements] + [np.nan] * failed
+            for trial, failed in kept
+        ]
     return Table(columns, source)
+
+
+def _failed_by_itself(trial: TrialRecord) -> bool:
+    return trial.state == "failed" and not blameless(trial)
+
+
+def _seconds(trial: TrialRecord, failed: bool) -> list[float]:
+    """What each step took; one that failed is taken to last as long as the step before it."""
+    took = [measured.seconds for measured in trial.measurements]
+    return took + (took[-1:] or [0.0]) * failed
 
 
 def _figures(values: Sequence[Any]) -> np.ndarray | None:

@@ -24,7 +24,8 @@ class Trajectories:
     Attributes:
         strategy, workers: whose they are.
         objective: what was searched for.
-        optimum: the table's best at the full budget, per figure (the objective's metric and the reported columns).
+        optimum: the table's best finite figure at the full budget, of the objective's metric and of the reported
+            columns whose direction is known.
         seeds: one a run.
         runs: per run, arrays of one entry an ended trial, in the order of ending: ``number``, ``row``, ``state`` (index
             into ``run.STATES``), ``steps``, ``rung``, ``observed``, ``value``, ``started``, ``ended`` (virtual
@@ -54,14 +55,14 @@ class Trajectories:
         landscape: Landscape,
         reported: Mapping[str, np.ndarray],
         *,
+        modes: Mapping[str, str],
         strategy: str,
         workers: int,
     ) -> Trajectories:
-        """From the clock's runs."""
+        """From the clock's runs. ``modes``: ``"min"`` or ``"max"`` for the reported columns where it is known."""
         full = np.array([curve[-1] if len(curve) == landscape.max_steps else np.nan for curve in landscape.curves])
-        best = np.nanmax if objective.mode == "max" else np.nanmin
-        optimum = {objective.metric: float(best(full))}
-        optimum |= {name: float(best(values)) for name, values in reported.items()}
+        optimum = {name: _best(reported[name], mode) for name, mode in modes.items()}
+        optimum[objective.metric] = _best(full, objective.mode)
         return cls(
             strategy,
             workers,
@@ -129,6 +130,12 @@ def write(found: Sequence[Trajectories], path: Path) -> None:
     import pyarrow.parquet
 
     pyarrow.parquet.write_table(pa.concat_tables([one.table() for one in found]), path)
+
+
+def _best(values: np.ndarray, mode: str) -> float:
+    """The best finite figure, NaN where there is none; a search takes an infinite one for a failure."""
+    finite = values[np.isfinite(values)]
+    return float("nan") if not len(finite) else float(finite.max() if mode == "max" else finite.min())
 
 
 def _arrays(run: Run, reported: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -54,6 +54,10 @@ class Architecture(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def replaced(self, path: str, value: Any) -> Architecture:
+        """With another value (a literal) at one path, the order of paths as it is."""
+        return Architecture.of({**self._values, path: value})
+
     @property
     def paths(self) -> list[str]:
         """The paths, in the order of the walk."""

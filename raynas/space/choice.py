@@ -90,6 +90,10 @@ class Choice(Hole, Part):
     def _by_value(self) -> dict[Any, Any]:
         return dict(zip(map(exact, self.options), self.contents, strict=True))
 
+    @cached_property
+    def _place(self) -> dict[Any, int]:
+        return {exact(value): place for place, value in enumerate(self.options)}
+
     def content(self, value: Any) -> Any:
         """What a value of the hole stands for.
 
@@ -122,7 +126,9 @@ class Choice(Hole, Part):
     def draw(self, rng: random.Random, *, other_than: Any = ...) -> Any:
         if other_than is ... or len(self.options) == 1:
             return rng.choice(self.options)
-        return rng.choice([value for value in self.options if not same(value, other_than)])
+        place = self._place.get(exact(other_than), len(self.options))
+        drawn = rng.choice(range(len(self.options) - (place < len(self.options))))
+        return self.options[drawn + (drawn >= place)]  # as from a list of all others
 
     def __repr__(self) -> str:
         if all(same(a, b) for a, b in zip(self.options, self.contents, strict=True)):

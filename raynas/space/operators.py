@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpaceError
@@ -14,15 +15,16 @@ from raynas.space.fill import Choose, Network, fill
 from raynas.space.holes import Float, Int
 from raynas.space.nodes import Hole
 from raynas.space.plan import follow
-from raynas.space.values import from_json, same
+from raynas.space.values import exact, from_json
 
 if TYPE_CHECKING:
     from raynas.space.space import Space
 
 #: An Int with more values than this has only a few neighbours per value.
 MANY = 16
-#: The steps that a Float and a large Int take to their neighbours, as shares of the range (if log, of its logarithm).
-STEPS = (0.05, 0.25)
+#: The steps of a Float and of a large Int to their neighbours: this share of the range (if log, of its logarithm), and
+#: so many times less from one step to the next: a Float's number of steps here, an Int's down to 1.
+WIDEST, FINER, FLOAT_STEPS = 0.25, 5, 2
 
 
 def run(space: Space, choose: Choose) -> Architecture:
@@ -81,6 +83,8 @@ def mutate(space: Space, old: Architecture, rng: random.Random) -> Architecture:
     if not spots:
         raise SpaceError("the architecture cannot be mutated: no hole has more than one value")
     spot = rng.choice(spots)
+    if spot not in space.deciding:
+        return old.replaced(spot, holes[spot].draw(rng, other_than=old[spot]))  # all else stays: no walk is needed
 
     def choose(path: str, hole: Hole) -> Any:
         if path == spot:
@@ -100,38 +104,68 @@ def crossover(space: Space, a: Architecture, b: Architecture, rng: random.Random
     return run(space, choose)
 
 
-def neighbours(space: Space, old: Architecture) -> Iterator[Architecture]:
-    """All architectures with one hole changed; holes that become active take their default.
+class Neighbours(Sequence[Architecture]):
+    """All architectures with one hole changed; each is made when it is asked for (of 300 holes there are thousands).
 
-    A ``Float``, and an ``Int`` of more than 16 values, steps 5 % and 25 % of its range up and down (of the range's
-    logarithm, for a logarithmic hole), an ``Int`` at least 1.
+    Holes that become active take their default. A ``Float``, and an ``Int`` of more than 16 values, takes a few steps
+    up and down: see ``steps``.
     """
-    holes = space.hole_map
-    for spot in old:
-        for value in steps(holes[spot], old[spot]):
 
-            def choose(path: str, hole: Hole, spot: str = spot, value: Any = value) -> Any:
-                if path == spot:
-                    return value
-                return old.get(path, hole.default)
+    def __init__(self, space: Space, old: Architecture) -> None:
+        self._space, self._old = space, old
+        holes = space.hole_map
+        self._moves = [(spot, value) for spot in old for value in steps(holes[spot], old[spot])]
 
-            yield run(space, choose)
+    def __len__(self) -> int:
+        return len(self._moves)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        (spot, value), old = self._moves[index], self._old
+        if spot not in self._space.deciding:
+            return old.replaced(spot, value)
+        return run(self._space, lambda path, hole: value if path == spot else old.get(path, hole.default))
 
 
 def steps(hole: Hole, value: Any) -> list[Any]:
-    """The values beside one: all others, or for a ``Float`` or a large ``Int`` a few steps."""
+    """The values beside one: all others, or for a ``Float`` or a large ``Int`` a few steps down, then as many up.
+
+    The widest step is a quarter of the range (of a logarithmic hole, of the logarithms), the next ones each a fifth of
+    the one before: of a ``Float`` 25 % and 5 %, of an ``Int`` on until the step is 1. So local search reaches every
+    whole number, in steps as coarse or fine as it needs.
+    """
     if not isinstance(hole, (Int, Float)) or hole.size <= MANY:
-        return [other for other in map(hole.at, range(int(hole.size))) if not same(other, value)]
-    found: dict[Any, None] = {}
-    for share in (-STEPS[1], -STEPS[0], STEPS[0], STEPS[1]):
+        here = exact(value)
+        return [other for other in map(hole.at, range(int(hole.size))) if exact(other) != here]
+    moved = _int_steps(hole, value) if isinstance(hole, Int) else _float_steps(hole, value)
+    clipped = dict.fromkeys(min(max(other, hole.low), hole.high) for other in moved)
+    return [other for other in clipped if other != value]
+
+
+def _float_steps(hole: Float, value: float) -> list[float]:
+    shares = [WIDEST / FINER**finer for finer in range(FLOAT_STEPS)]
+    signed = [*(-share for share in shares), *reversed(shares)]
+    if not hole.log:
+        return [value + share * (hole.high - hole.low) for share in signed]
+    return [math.exp(math.log(value) + share * (math.log(hole.high) - math.log(hole.low))) for share in signed]
+
+
+def _int_steps(hole: Int, value: int) -> list[int]:
+    """(Without floats where the hole is linear: they are not exact for great numbers.)"""
+    down, up, share = [], [], Fraction(WIDEST)
+    while True:
         if hole.log:
-            moved = math.exp(math.log(value) + share * (math.log(hole.high) - math.log(hole.low)))
+            factor = math.exp(float(share) * (math.log(hole.high) - math.log(hole.low)))
+            down.append(min(round(value / factor), value - 1))
+            up.append(max(round(value * factor), value + 1))
         else:
-            moved = value + share * (hole.high - hole.low)
-        if isinstance(hole, Int):
-            moved = min(round(moved), value - 1) if share < 0 else max(round(moved), value + 1)
-        found[min(max(moved, hole.low), hole.high)] = None
-    return [other for other in found if other != value]
+            step = max(1, round(share * (hole.high - hole.low)))
+            down.append(value - step)
+            up.append(value + step)
+        if up[-1] == value + 1 and down[-1] == value - 1:
+            return [*down, *reversed(up)]
+        share /= FINER
 
 
 def enumerate_all(space: Space) -> Iterator[Architecture]:

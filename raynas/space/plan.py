@@ -78,6 +78,15 @@ def paths(plan: Plan) -> Iterator[str]:
             yield from paths(steps)
 
 
+def deciding_paths(plan: Plan) -> Iterator[str]:
+    """The paths of holes that open others with some value; some come several times."""
+    for path, _, opens in plan:
+        if opens is not None and any(opens.values()):
+            yield path
+            for steps in opens.values():
+                yield from deciding_paths(steps)
+
+
 def in_part(path: str, part: Part) -> Plan:
     """The plan of a part that stands at a path."""
     if not part.open:

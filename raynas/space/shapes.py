@@ -8,7 +8,11 @@ one sample: the batch dimension is left out.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpaceError
@@ -63,6 +67,21 @@ class _Answer:
 
 _MEMO: OrderedDict[Any, _Answer] = OrderedDict()  # a cache, and no more: oldest first
 _MEMO_SIZE = 50_000
+_limit: float | None = None  # state: see time_limit
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """While inside, an operation that is not built and run within ``seconds`` is refused (None: it has no limit).
+
+    Such an operation is left to a thread that is not waited for: Python cannot end it.
+    """
+    global _limit
+    before, _limit = _limit, seconds
+    try:
+        yield
+    finally:
+        _limit = before
 
 
 def layers(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> list[Layer]:
@@ -188,13 +207,13 @@ def _measure(op: Op, shape: Shape, dtype: Any) -> _Answer:
     arguments = arguments_for(op, shape)
     try:
         try:
-            return _run(op, arguments, shape, dtype, "meta")
+            return _timed(op, arguments, shape, dtype, "meta")
         except Exception as error:
             # What looks at values (``.item()``, a mask) cannot run on meta tensors; it can on real ones.
             if not isinstance(error, NotImplementedError) and "meta" not in str(error).lower():
                 raise
             with torch.random.fork_rng(devices=[]):
-                return _run(op, arguments, shape, dtype, "cpu")
+                return _timed(op, arguments, shape, dtype, "cpu")
     except _Refused as refusal:
         return _Answer(arguments, shape, dtype, 0, error=str(refusal))
     except Exception as error:
@@ -202,8 +221,53 @@ def _measure(op: Op, shape: Shape, dtype: Any) -> _Answer:
         return _Answer(arguments, shape, dtype, 0, error=f"cannot take an input of shape {shape}: {words[:400]}")
 
 
+def _on_zeros_or_ones(module: torch.nn.Module, shape: Shape, dtype: Any, device: str) -> Any:
+    """What a module yields, without gradients, for an input of zeros; of ones where it does not take zeros.
+
+    A network that looks at values may refuse zeros: a sequence of nothing but padding has no length.
+    """
+    import torch
+
+    with torch.no_grad():
+        try:
+            return module(torch.zeros(shape, dtype=dtype, device=device))
+        except Exception:
+            if device == "meta":
+                raise
+            try:
+                return module(torch.ones(shape, dtype=dtype, device=device))
+            except Exception:
+                pass
+            raise
+
+
 class _Refused(Exception):
     """An operation that runs, but not as an operation of a network must."""
+
+
+def _timed(op: Op, arguments: dict[str, Any], shape: Shape, dtype: Any, device: str) -> _Answer:
+    """``_run``, within the time limit where there is one."""
+    if _limit is None:
+        return _run(op, arguments, shape, dtype, device)
+    ended: Queue[_Answer | BaseException] = Queue()
+
+    def run() -> None:
+        try:
+            ended.put(_run(op, arguments, shape, dtype, device))
+        except BaseException as error:
+            ended.put(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        answer = ended.get(timeout=_limit)
+    except Empty:
+        raise _Refused(
+            f"was not built and run on an input of shape {shape} within the limit of {_limit:g} s; "
+            "raise --trial-timeout if it should have longer"
+        ) from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _run(op: Op, arguments: dict[str, Any], shape: Shape, dtype: Any, device: str) -> _Answer:
@@ -213,8 +277,7 @@ def _run(op: Op, arguments: dict[str, Any], shape: Shape, dtype: Any, device: st
         module = op.cls(**arguments)
     module = module.to(device).eval()  # eval: no running statistics are touched
     params = sum(parameter.numel() for parameter in module.parameters())
-    with torch.no_grad():
-        output = module(torch.zeros((BATCH, *shape), dtype=dtype, device=device))
+    output = _on_zeros_or_ones(module, (BATCH, *shape), dtype, device)
     if not isinstance(output, torch.Tensor):
         raise _Refused(
             f"yields a {type(output).__name__} for an input of shape {shape}; an operation yields one tensor: "

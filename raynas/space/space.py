@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from raynas.space.fill import Network
 from raynas.space.inventory import all_holes
 from raynas.space.nodes import Hole, check_name
 from raynas.space.operation import as_value
-from raynas.space.plan import Plan, plan_of
-from raynas.space.size import size
+from raynas.space.plan import Plan, deciding_paths, plan_of
+from raynas.space.size import Size, size
 from raynas.space.structure import Chain
 
 if TYPE_CHECKING:
@@ -76,17 +76,30 @@ class Space:
         """Which holes a filling asks for, in which order, and what each answer opens."""
         return plan_of(self)
 
+    @cached_property
+    def deciding(self) -> frozenset[str]:
+        """The paths of the holes whose values decide which other holes are active."""
+        return frozenset(deciding_paths(self.plan))
+
     def holes(self) -> list[tuple[str, Hole]]:
         """``(path, hole)`` of every hole that can become active, in the order of the walk."""
         return list(self.hole_map.items())
 
     @cached_property
-    def _size(self) -> int | float:
+    def _size(self) -> Size:
         return size(self)
 
     def size(self) -> int | float:
-        """How many fillings there are: an exact int, or ``math.inf`` where there is a ``Float``."""
-        return self._size
+        """How many fillings there are: an int, or ``math.inf`` where there is a ``Float``.
+
+        At least so many, where :attr:`size_exact` says no: names bind too many parts to each other for a count.
+        """
+        return self._size.fillings
+
+    @property
+    def size_exact(self) -> bool:
+        """Whether :meth:`size` is the number of fillings, rather than a bound from below."""
+        return self._size.exact
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -131,9 +144,12 @@ class Space:
         """Every hole's value from one of two parents."""
         return operators.crossover(self, a, b, rng)
 
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """All architectures with one hole changed (of a ``Float`` or a large ``Int``, a few steps)."""
-        return operators.neighbours(self, architecture)
+    def neighbours(self, architecture: Architecture) -> Sequence[Architecture]:
+        """All architectures with one hole changed (of a ``Float`` or a large ``Int``, a few steps).
+
+        Each is made when it is asked for.
+        """
+        return operators.Neighbours(self, architecture)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every filling once. Raises SpaceError for an infinite space."""

@@ -20,6 +20,8 @@ class Digits(Task):
 
     name = "digits"
     input_shape = (1, 8, 8)
+    input_dtype = "float32"
+    outputs = "classes"
     num_classes = 10
     default_epochs = 9  # where the default networks level off, and a power of the usual reduction factor, 3
     recipe = MappingProxyType({"batch_size": 32})  # 44 steps an epoch; at 64 batch norm's statistics lag early on

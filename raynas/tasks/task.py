@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from raynas.tasks.objective import Objective
+from raynas.tasks.objective import Mode, Objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -20,7 +20,7 @@ class Data:
     """A data set in memory, split for a search.
 
     Inputs stay as they are stored (images: uint8, a quarter of the memory of floats); :meth:`Task.prepare` makes a
-    batch of them ready for a network.
+    batch of them ready for a network. A task's functions are given copies, so none of them can change what is stored.
 
     Args:
         train_inputs: ``(N, ...)``.
@@ -47,12 +47,26 @@ class Task(ABC):
     input_shape: tuple[int, ...]
     #: Number of classes (length of a network's output).
     num_classes: int
+    #: What a network's outputs are: ``"classes"`` (one score a class, whose softmax is a probability) or ``"values"``
+    #: (anything else). None: found out where it is certain (raynas.tasks.samples), else ``"values"``.
+    outputs: Literal["classes", "values"] | None = None
     #: What a search over this task tries to make good, unless the person searching says otherwise.
     objective: Objective = Objective("val_accuracy", "max")
+    #: Which way the task's other metrics are good, for example ``{"val_mae": "min"}``: one that stands here, or that
+    #: RayNAS reports itself, needs no ``--mode`` where a search is to go by it.
+    directions: Mapping[str, Mode] = MappingProxyType({})
     #: A trial's full budget in epochs, unless the person searching says otherwise.
     default_epochs: int = 9
     #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
     recipe: Mapping[str, Any] = MappingProxyType({})
+
+    @cached_property
+    def input_dtype(self) -> str:
+        """The dtype of a prepared input as torch names it, such as ``"int64"`` for token numbers: that of the data.
+
+        A task that always gives one dtype says so with a class attribute; its data is then not loaded for this.
+        """
+        return str(self.prepare(self.data.train_inputs[:2].clone()).dtype).removeprefix("torch.")
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -68,13 +82,25 @@ class Task(ABC):
         """
 
     def prepare(self, inputs: Tensor) -> Tensor:
-        """A batch of stored inputs as normalised floats: ``(B, ...)`` uint8 to ``(B, *input_shape)`` float32."""
-        return inputs.float().div_(127.5).sub_(1.0)
+        """What a network takes, from a batch of stored inputs: ``(B, ...)`` to ``(B, *input_shape)``.
+
+        By default bytes (uint8) become float32 in [-1, 1]; other floats become float32 and keep their values, and
+        other types (tokens) stay as they are.
+
+        Args:
+            inputs: a copy of what is stored; may be changed in place.
+        """
+        import torch
+
+        if inputs.dtype == torch.uint8:
+            return inputs.float().div_(127.5).sub_(1.0)
+        return inputs.float() if inputs.is_floating_point() else inputs
 
     def preprocessing(self) -> dict[str, Any] | None:
         """What an exported model does with an image file, in plain JSON; None where inputs are not images.
 
-        Override it together with :meth:`prepare`: an export compares the two.
+        By default inputs stored as bytes are images, where they have one or three channels. Override it together with
+        :meth:`prepare`: an export compares the two.
 
         Returns:
             ``channels`` (1: grey, 3: colour), ``height``, ``width``; ``fit``: what becomes of an image of another size,
@@ -82,8 +108,12 @@ class Task(ABC):
             255) to a network's inputs, each one operation (``subtract``, ``multiply``, ``divide``) and its number,
             or one number a channel; ``classes``: their names, in the order of a network's outputs.
         """
+        import torch
+
         if len(self.input_shape) != 3 or self.input_shape[0] not in (1, 3):
             return None
+        if self.data.train_inputs.dtype != torch.uint8:
+            return None  # nobody says which floats the pixels of a file would be
         channels, height, width = self.input_shape
         return {
             "channels": channels,
@@ -104,13 +134,16 @@ class Task(ABC):
         return inputs
 
     def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """The mean loss of a batch, a scalar: by default cross-entropy."""
+        """The mean loss of a batch, a scalar: by default cross-entropy. Both tensors may be changed in place."""
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Metrics over a whole set of outputs, reported as ``val_<name>``: by default ``accuracy`` in [0, 1]."""
+        """Metrics over a whole set of outputs, reported as ``val_<name>``: by default ``accuracy`` in [0, 1].
+
+        Both tensors may be changed in place.
+        """
         return {"accuracy": (outputs.argmax(1) == targets).float().mean().item()}
 
     @cached_property

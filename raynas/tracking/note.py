@@ -30,9 +30,10 @@ def description(history: History, folder: Path, live: bool) -> str:
     counts = history.counts
     space, spec = search["space"], search["spec"]
     size = space.get("size", "")
+    least = "" if space.get("size_exact", True) else "at least "
     lines = [
         f"Search **{search['name']}**: space `{space.get('reference')}`"
-        + (f" ({_size(size)} architectures)" if size else "")
+        + (f" ({least}{_size(size)} architectures)" if size else "")
         + f", task `{search['task'].get('reference')}`, strategy {spec.get('strategy')}, "
         f"objective {objective.metric} ({objective.mode}).",
         "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 #: Set, unless a person has set them, before MLflow is imported: it shall not wait, report home or print addresses.
 _ENVIRONMENT = {
@@ -20,18 +21,29 @@ _ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
-_SQLITE = re.compile(r"sqlite:///(?P<path>[^?]+)")
+_SQLITE = re.compile(r"sqlite(\+pysqlite)?:///(?P<path>[^?]+)")
 
 
 def resolve_tracking_uri(home: Path, tracking_uri: str | None = None) -> str:
     """The store's address: the one given, else ``$MLFLOW_TRACKING_URI``, else the home's own SQLite file."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.absolute() / 'mlflow.db'}"
+    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(home.absolute() / "mlflow.db")
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of an SQLite file. ``?`` begins a query there, and ``%`` a quoted character.
+
+    Where something has to be quoted the driver is named as well: MLflow makes the folders of ``sqlite:///…`` addresses
+    as they are written, and would leave an empty one of a wrong name.
+    """
+    text = str(path)
+    quoted = text.replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{text}" if quoted == text else f"sqlite+pysqlite:///{quoted}"
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:
     """The file of an SQLite store; None for every other store."""
     found = _SQLITE.match(tracking_uri)
-    return Path(found["path"]).absolute() if found else None
+    return Path(unquote(found["path"])).absolute() if found else None
 
 
 def artifact_folder(tracking_uri: str) -> Path | None:

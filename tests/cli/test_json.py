@@ -73,6 +73,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "first is finished: all its trials are made; 3 of 3 trials" in shown
     assert "trial 0 " in shown
     assert "raynas resume first --trials 6" in shown
+    assert "in all, one trial at a time; val_accuracy, larger is better" in shown
+    assert "the best by val_accuracy, larger is better:" in shown
     return folder
 
 

@@ -89,7 +89,16 @@ def drawn(width: int, height: int = 45, story: str = "middle") -> str:
 @pytest.mark.parametrize("width", [40, 60, 80, 160])
 def test_all_that_matters_is_there_at_any_width(width: int) -> None:
     text = drawn(width)
-    for words in ("first", "running 2", "done 2", "stopped early 1", "failed 1", "0.9500 (trial 1)", "default 0.9000"):
+    for words in (
+        "first",
+        "running 2",
+        "done 2",
+        "stopped early 1",
+        "failed 1",
+        "0.9500 (trial 1)",
+        "default 0.9000",
+        "(larger is",
+    ):
         assert words in text
     assert "trials/hour 360" in text
     assert "training saved 22%" in text  # (9 + 9 + 3) of 27 epochs were trained

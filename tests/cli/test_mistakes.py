@@ -68,7 +68,7 @@ MISTAKES = {
     "describe resnet --seed -1": ("--seed -1", "0 or more"),
     "describe resnet --task images": ("'images'", "data"),
     "describe nothing --trial 1": ("'nothing'", "raynas list"),
-    "search resnet --finalists 0": ("--finalists 0", "1 or more"),
+    "search resnet --finalists -1": ("--finalists -1", "0 or more"),
     "search resnet --finalists few": ("--finalists 'few'", "whole number"),
     "search resnet --repeats 0 --finalists 2": ("--repeats 0", "1 or more"),
     "search resnet --repeats 2": ("repeats 2", "--finalists"),
@@ -78,7 +78,7 @@ MISTAKES = {
     "search resnet --warm-start torn.parquet": ("warm start", "torn.parquet", "no Parquet file"),
     "search resnet --warm-start ../up": ("warm start", "up", "no such file"),
     "search resnet --warm-start=": ("warm_start",),
-    "resume nothing --finalists 0": ("--finalists 0", "1 or more"),
+    "resume nothing --finalists -1": ("--finalists -1", "0 or more"),
     "resume nothing --repeats x": ("--repeats 'x'", "whole number"),
     "search resnet --trial-timeout x": ("--trial-timeout 'x'", "90s"),
     "search resnet --trial-timeout 0": ("--trial-timeout '0'", "more than zero"),
@@ -98,6 +98,8 @@ MISTAKES = {
     "search resnet --quiet --json": ("--quiet", "--json"),
     "search resnet --name=": ("--name ''", "leave it out"),
     "search resnet --data nowhere": ("nowhere", "CLASS/NAME.jpg"),
+    "search resnet --data ~nobody-here/x": ("'~nobody-here/x'", "write it out"),
+    "search ~nobody-here/x.py:space": ("'~nobody-here/x.py'", "write it out"),
     "search resnet --data empty": ("no images", "CLASS/NAME.jpg"),
     "search resnet --data torn.parquet": ("torn.parquet", "Parquet"),
     "search resnet --data empty --task digits": ("'digits'", "'data'"),
@@ -142,29 +144,39 @@ MISTAKES = {
     "simulate --table torn.parquet --metric acc": ("torn.parquet", "cannot be read"),
     "simulate --table empty --metric acc": ("'empty'", "Parquet or CSV"),
     "simulate --table ok.csv --metric nope": ("'nope'", "a, b, acc"),
-    "simulate --table ok.csv --metric acc --holes a,zz": ("'zz'", "a, b, acc"),
-    "simulate --table ok.csv --metric acc --holes 6x5": ("6x5", "columns"),
-    "simulate --table ok.csv --metric acc --holes a,b": ("--strategy",),
+    "simulate --table ok.csv --metric acc --mode max --holes a,zz": ("'zz'", "a, b, acc"),
+    "simulate --table ok.csv --metric acc --mode max --holes 6x5": ("6x5", "columns"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b": ("--strategy",),
     "simulate --table ok.csv --metric acc --holes a,b --mode up": ("--mode 'up'", "min or max"),
-    "simulate --table ok.csv --metric acc --holes a,b --strategy evolutoin": ("'evolutoin'", "'evolution'"),
-    "simulate --table ok.csv --metric acc --holes a,b --strategy random --scheduler asah": ("'asah'", "'asha'"),
-    "simulate --table ok.csv --metric acc --holes a,b --strategy random --scheduler hyperband --reduction-factor 1": (
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --strategy evolutoin": ("'evolutoin'", "'evolution'"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --strategy random --scheduler asah": (
+        "'asah'",
+        "'asha'",
+    ),
+    "simulate --table ok.csv --metric acc --mode max --strategy random --scheduler hyperband --reduction-factor 1": (
         "--reduction-factor",
         "2",
     ),
-    "simulate --table ok.csv --metric acc --holes a,b --set foo": ("--set 'foo'", "evolution.population=30"),
-    "simulate --table ok.csv --metric acc --holes a,b --set a.b=[1": ("'[1'", "a number"),
-    "simulate --table ok.csv --metric acc --holes a,b --workers x": ("--workers 'x'", "1 or more"),
-    "simulate --table ok.csv --metric acc --holes a,b --seeds 0": ("--seeds 0", "1 or more"),
-    "simulate --table ok.csv --metric acc --holes a,b --trials 0": ("--trials 0", "1 or more"),
-    "simulate --table ok.csv --metric acc --holes a,b --budget-seconds x": ("--budget-seconds 'x'", "more than 0"),
-    "simulate --table ok.csv --metric acc --holes a,b --noise x": ("--noise 'x'", "0 or more"),
-    "simulate --table ok.csv --metric acc --holes a,b --failures 2": ("failures 2", "0 to 1"),
-    "simulate --table ok.csv --metric acc --holes a,b --within -1": ("--within -1", "0 or more"),
-    "simulate --table ok.csv --metric acc --holes a,b --proposal-seconds x": ("--proposal-seconds 'x'",),
-    "simulate --table ok.csv --metric acc --holes a,b --strategy random --out no/x.parquet": ("--out 'no/x.parquet'",),
-    "simulate --table ok.csv --metric acc --holes a,b --strategy random --plot no/x.png": ("--plot 'no/x.png'",),
-    "simulate --table ok.csv --metric acc --space resnt": ("'resnt'", "'resnet'"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --set foo": ("--set 'foo'", "evolution.population=30"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --set a.b=[1": ("'[1'", "a number"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --workers x": ("--workers 'x'", "1 or more"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --seeds 0": ("--seeds 0", "1 or more"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --trials 0": ("--trials 0", "1 or more"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --budget-seconds x": (
+        "--budget-seconds 'x'",
+        "more than 0",
+    ),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --noise x": ("--noise 'x'", "0 or more"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --failures 2": ("failures 2", "0 to 1"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --within -1": ("--within -1", "0 or more"),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --proposal-seconds x": ("--proposal-seconds 'x'",),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --strategy random --out no/x.parquet": (
+        "--out 'no/x.parquet'",
+    ),
+    "simulate --table ok.csv --metric acc --mode max --holes a,b --strategy random --plot no/x.png": (
+        "--plot 'no/x.png'",
+    ),
+    "simulate --table ok.csv --metric acc --mode max --space resnt": ("'resnt'", "'resnet'"),
     "simulate --from-search nothing": ("'nothing'", "raynas list"),
 }
 
@@ -336,6 +348,22 @@ def test_a_damaged_search_does_not_hide_the_others(searches: Path, capfd: pytest
     assert [entry["name"] for entry in json.loads(output.out)] == ["first"]
     assert output.err.startswith("search 'torn' is left out: journal ")
     assert len(output.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("typed", ["search mlp --name first", "search mlp --data empty", "search mlp --data ~/data"])
+def test_a_user_without_a_home_folder(
+    typed: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may run under any number, with no HOME and no entry in /etc/passwd."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "RAYNAS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert call(typed.split()) == 2
+    assert "set HOME" in line_of(capfd.readouterr().err)
 
 
 def test_a_home_that_is_a_file(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

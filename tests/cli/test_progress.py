@@ -66,7 +66,9 @@ class Watch:
 def test_limits_come_first() -> None:
     watch = Watch()
     watch.begin()
-    assert watch.lines[-1] == "up to 20 trials or 5m00s in all, 2 trials at the same time"
+    assert watch.lines[-1] == (
+        "up to 20 trials or 5m00s in all, 2 trials at the same time; val_accuracy, larger is better"
+    )
 
 
 def test_each_end_is_told_with_best_and_default_beside_it() -> None:
@@ -144,7 +146,10 @@ def test_a_resumed_search_says_what_is_there() -> None:
         changes={},
         versions={},
     )
-    assert later.lines == ["up to 30 trials in all, one trial at a time; 1 ended before, 0 to go on where they were"]
+    assert later.lines == [
+        "up to 30 trials in all, one trial at a time; val_accuracy, larger is better; "
+        "1 ended before, 0 to go on where they were"
+    ]
     later.run_trial(1, 0.7)
     assert later.lines[-1].startswith("[ 2/30] trial 1 completed")
 

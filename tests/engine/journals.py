@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from raynas.journal import History, read
+from raynas.engine.folder import SearchFolder
+from raynas.journal import History, Writer, read
 from raynas.journal.finalists import next_repeat
 from raynas.registry import find
 from raynas.schedulers.rungs import Decision, FullBudget
@@ -109,3 +110,66 @@ def outcome(events: list[dict[str, Any]]) -> dict[int, Any]:
         elif event["event"] == "trial_ended":
             found[event["trial"]]["end"] = (event["state"], event["reason"])
     return found
+
+
+#: What a search's folder holds besides its journal and its lock, one of each kind.
+OWN = (
+    "spec.yaml",
+    "stop",
+    "tracker.json",
+    "tracker.lock",
+    "tracker.log",
+    "checkpoints/000000/step-000001.safetensors",
+    "checkpoints/000000/step-000001-partial.safetensors",
+    "checkpoints/000001/worker.json",
+    "checkpoints/000001/timed-out",
+    "logs/000000.log",
+    "source/space.py",
+    "source/__pycache__/space.cpython-312.pyc",
+    "ray/17/experiment.json",
+)
+
+
+def a_search(home: Path, name: str, trials: int = 1, state: str = "completed") -> SearchFolder:
+    """A folder as a search leaves it that has ended, with so many trials, all in one state; its lock is free."""
+    folder = SearchFolder(home, name)
+    for entry in ("lock", *OWN):
+        (folder.path / entry).parent.mkdir(parents=True, exist_ok=True)
+        (folder.path / entry).touch()
+    spec = {"space": "mlp", "task": "digits", "strategy": "random", "scheduler": "none", "seed": 0, "epochs": 1}
+    spec |= {"name": name, "trials": trials, "time": None, "workers": None, "metric": "val_accuracy", "mode": "max"}
+    about = {"versions": {}, "machine": {}, "objective": {"metric": "val_accuracy", "mode": "max"}}
+    space = find("raynas.spaces", "mlp")(find("raynas.tasks", "digits")())
+    template = {"reference": "mlp", "fingerprint": space.fingerprint, "description": space.description()}
+    with Writer(folder.journal) as journal:
+        journal.write(
+            "search_started", name=name, search_id="0" * 32, spec=spec, seed=0, space=template,
+            task={"reference": "digits"}, **about,
+        )  # fmt: skip
+        begun = {"limits": {"trials": trials, "seconds": None}, "workers": 1, "changes": {}, "versions": {}}
+        journal.write("session_started", session=0, pid=1, host="here", **begun)
+        for number in range(trials):
+            ids = {"trial_id": f"{number:016x}", "network_id": f"{number:016x}", "name": f"trial {number}"}
+            architecture = space.default().to_json()
+            strategy = "random" if number else "default"
+            journal.write(
+                "trial_proposed",
+                trial=number,
+                architecture=architecture,
+                **ids,
+                strategy=strategy,
+                origin={},
+                session=0,
+            )
+            journal.write("trial_started", trial=number, attempt=0, session=0)
+            if state == "failed":
+                error = {"type": "ValueError", "message": "no such column", "traceback": ""}
+                journal.write(
+                    "trial_ended", trial=number, state=state, reason="exception", error=error, steps=0, seconds=0.0
+                )
+                continue
+            measured = {"step": 1, "metrics": {"val_accuracy": 0.5}, "seconds": 1.0, "rung": 1}
+            journal.write("measured", trial=number, attempt=0, **measured, decision="stop", stop_reason="budget")
+            journal.write("trial_ended", trial=number, state=state, reason="budget", error=None, steps=1, seconds=1.0)
+        journal.write("session_ended", session=0, reason="trials", message="")
+    return folder

@@ -12,6 +12,7 @@ import torch
 
 import raynas
 from raynas.engine.result import SearchResult
+from raynas.errors import SpaceError
 from raynas.tasks.digits import Digits
 from raynas.tasks.task import Data
 
@@ -30,12 +31,15 @@ class Fate(nn.Module):
 
     def __init__(self, in_features: int, kind: str, size: int) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.calls = kind, 0
+        if kind == "hang when built" and os.environ.get("RAYNAS_TEST_DRIVER") != str(os.getpid()):
+            time.sleep(3_600)
         self.linear = nn.Linear(in_features, 10)
 
     def forward(self, x):
         if x.device.type != "meta" and os.environ.get("RAYNAS_TEST_DRIVER") != str(os.getpid()):
-            if self.kind == "raise":
+            self.calls += 1
+            if self.kind == "raise" or (self.kind == "raise later" and self.calls > 4):
                 raise ValueError("this architecture cannot be")
             if self.kind == "allocate":
                 torch.empty(2**42)
@@ -122,19 +126,16 @@ def test_a_worker_that_dies_each_time_is_recorded_and_passed_by(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_step_that_takes_too_long_has_failed_whether_it_looks_at_the_clock_or_hangs(tmp_path: Path) -> None:
-    found = search_fates(tmp_path, ["slow", "hang"], workers=2, seed=4, trial_timeout=4)
-    assert ends(found) == {
-        "well": {("completed", "budget")},
-        "slow": {("failed", "timeout")},
-        "hang": {("failed", "timeout")},
-    }
+    fates = ["slow", "hang", "hang when built"]
+    found = search_fates(tmp_path, fates, workers=2, seed=4, trial_timeout=4)
+    assert ends(found) == {"well": {("completed", "budget")}, **dict.fromkeys(fates, {("failed", "timeout")})}
     errors = [trial.error for trial in found.history.trials.values() if trial.reason == "timeout"]
     assert all("raise --trial-timeout" in str(error["message"]) for error in errors if error is not None)
 
 
 def test_when_nothing_works_the_search_ends_early_and_says_why(tmp_path: Path) -> None:
     path = tmp_path / "fates.py"
-    path.write_text(SPACE.replace('Choice("well", *KINDS)', '"raise"').replace("SIZES", "30"))
+    path.write_text(SPACE.replace('Choice("well", *KINDS)', '"raise later"').replace("SIZES", "30"))
     os.environ["RAYNAS_TEST_DRIVER"] = str(os.getpid())
     found = raynas.search(
         f"{path}:space", strategy="random", epochs=1, home=tmp_path, name="s", workers=2, mlflow=False
@@ -142,6 +143,16 @@ def test_when_nothing_works_the_search_ends_early_and_says_why(tmp_path: Path) -
     assert (found.status, found.reason) == ("failed", "all_failed")
     assert len(found.history.trials) < 10
     assert "ValueError: this architecture cannot be" in found.message
+
+
+def test_what_would_fail_in_every_trial_is_found_before_the_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "fates.py"
+    path.write_text(SPACE.replace('Choice("well", *KINDS)', '"raise"').replace("SIZES", "30"))
+    os.environ["RAYNAS_TEST_DRIVER"] = str(os.getpid())
+    with pytest.raises(SpaceError, match="one training step .* ValueError: this architecture cannot be") as caught:
+        raynas.search(f"{path}:space", home=tmp_path, name="s", workers=2, mlflow=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from torch import nn
 
 import raynas
-from raynas.engine import api
+from raynas.engine import api, own_entries
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
 from raynas.evaluators.evaluator import TrialContext
@@ -134,28 +135,51 @@ def test_an_object_that_was_not_kept_has_to_be_handed_in_again(tmp_path: Path) -
         raynas.resume("s", home=tmp_path, trials=20)
 
 
-def test_a_file_is_searched_from_its_copy(tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    text = (
-        "from torch import nn\n"
-        "from raynas.space import Choice, Space, op\n\n\n"
-        "class Mine(nn.Module):\n"
-        "    def __init__(self, in_features: int, width: int) -> None:\n"
-        "        super().__init__()\n"
-        "        self.layers = nn.Sequential(nn.Linear(in_features, width), nn.ReLU(), nn.Linear(width, 10))\n\n"
-        "    def forward(self, x):\n"
-        "        return self.layers(x)\n\n\n"
-        "def space(task):\n"
-        "    return Space(flat=op(nn.Flatten), mine=op(Mine, width=Choice(8, 16, 24)))\n"
-    )
-    path.write_text(text)
-    settings: dict[str, Any] = {"home": tmp_path / "home", "name": "s", "workers": 1, "mlflow": False}
-    found = raynas.search(f"{path}:space", strategy="random", trials=2, epochs=1, **settings)
+OWN_FILES = {
+    "net/blocks.py": """
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self, in_features: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_features, width), nn.ReLU(), nn.Linear(width, 10))
+
+    def forward(self, x):
+        return self.layers(x)
+""",
+    "net/model.py": """
+from torch import nn
+from raynas.space import Choice, Space, op
+from .blocks import Mine
+
+def space(task):
+    return Space(flat=op(nn.Flatten), mine=op(Mine, width=Choice(8, 16, 24)))
+""",
+    "tasks/model.py": """
+from raynas.tasks.digits import Digits
+
+class Task(Digits):
+    default_epochs = 1
+""",
+}
+
+
+def test_files_are_searched_from_their_copies(tmp_path: Path) -> None:
+    """Two of one name, and one with a relative import; in a folder whose name has to be quoted in addresses."""
+    code, home = tmp_path / "code", tmp_path / "my runs #1 50%41?"
+    for name, text in OWN_FILES.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(text)
+    settings: dict[str, Any] = {"home": home, "name": "s", "workers": 1, "mlflow": False}
+    references = {"space": f"{code}/net/model.py:space", "task": f"{code}/tasks/model.py:Task"}
+    found = raynas.search(**references, strategy="random", trials=2, **settings)
     assert [trial.state for trial in found.history.trials.values()] == ["completed"] * 2
-    assert (found.folder / "source" / "mine.py").read_text() == text
-    path.unlink()
-    more = raynas.resume("s", home=tmp_path / "home", trials=3)
-    assert len(more.history.ended) == 3
+    copies = {path.parent.name + "/" + path.name: path.read_text() for path in found.folder.glob("source/**/*.py")}
+    assert sorted(copies.values()) == sorted(OWN_FILES.values())
+    shutil.rmtree(code)
+    more = raynas.resume("s", home=home, trials=3)
+    assert [trial.state for trial in more.history.trials.values()] == ["completed"] * 3
+    assert more.build(0).mine.layers[0].out_features in (8, 16, 24)
 
 
 def test_a_strategy_of_ones_own_is_kept_with_the_search(tmp_path: Path) -> None:
@@ -183,6 +207,41 @@ def test_names_and_folders(tmp_path: Path) -> None:
     with FolderLock(SearchFolder(tmp_path, "s")), pytest.raises(SearchFolderError, match="is being run by process"):
         raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=20)
     assert [found.name for found in raynas.listing(tmp_path)] == ["s", "tt"]
+    assert own_entries.foreign(tmp_path / "s") == []
+
+
+def test_what_cannot_begin_takes_nothing_with_it(tmp_path: Path) -> None:
+    """No room for the workers: that is known once Ray is there, after the folder was made."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "precious.txt").write_text("mine")
+    with pytest.raises(SearchFolderError, match="is no search, so it is left alone"):
+        quick(tmp_path, name="data", workers=64)
+    assert (tmp_path / "data" / "precious.txt").read_text() == "mine"
+    with pytest.raises(UserError, match="lower --workers"):
+        quick(tmp_path, workers=64)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_stop_while_a_resume_is_set_up_ends_it_before_its_first_trial(tmp_path: Path) -> None:
+    folder = quick(tmp_path, trials=2).folder
+
+    def asked_to_stop(task: Any) -> Space:
+        (folder / "stop").write_text("asked by another process\n")
+        return small()
+
+    stopped = raynas.resume("s", home=tmp_path, space=asked_to_stop, evaluator=Synthetic(), trials=6)
+    assert (stopped.status, stopped.reason, len(stopped.history.trials)) == ("interrupted", "interrupted", 2)
+    assert not (folder / "stop").exists()
+    (folder / "stop").touch()  # left by a stop that came too late
+    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+    assert (more.reason, len(more.history.ended)) == ("trials", 6)
+
+
+def test_a_resume_without_finalists(tmp_path: Path) -> None:
+    quick(tmp_path, trials=3, finalists=1, repeats=1)
+    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=5, finalists=0)
+    assert (len(more.history.trials), len(more.history.repeats)) == (6, 1)
+    assert (more.spec["finalists"], more.spec["repeats"]) == (0, None)
 
 
 @pytest.mark.parametrize(

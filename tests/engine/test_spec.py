@@ -50,6 +50,28 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     assert (spec.space, spec.trials, spec.time) == ("resnet", 7, 300.0)
 
 
+def test_paths_in_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder := tmp_path / "settings").mkdir()
+    (tmp_path / "nas.py").touch()
+    path = folder / "search.yaml"
+    path.write_text(
+        "space: ../nas.py:space\ntask: ../nas.py:Task\nstrategy: evolution\ndata: images\nwarm_start: ./old.parquet\n"
+        "tracking_uri: sqlite:///store.db\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    spec = read_spec(Path("settings/search.yaml"), {})
+    assert (spec.space, spec.task) == (f"{tmp_path}/nas.py:space", f"{tmp_path}/nas.py:Task")
+    assert (spec.strategy, spec.data, spec.warm_start) == ("evolution", f"{folder}/images", f"{folder}/old.parquet")
+    assert spec.tracking_uri == f"sqlite:///{folder}/store.db"
+    typed = read_spec(path, {"data": "images", "warm_start": "old", "tracking_uri": "./mlruns"})
+    assert (typed.data, typed.warm_start, typed.tracking_uri) == ("images", "old", "./mlruns"), "what is typed stays"
+    path.write_text("task: digits\nspace: nas.py:space\ntracking_uri: ./mlruns\nwarm_start: first\n")
+    with pytest.raises(SpecError, match=rf"line 2: space 'nas.py:space': there is no file {folder}/nas.py; .*relative"):
+        read_spec(path, {})
+    known = read_spec(path, {"space": "mlp"})
+    assert (known.tracking_uri, known.warm_start, known.task) == (f"{folder}/mlruns", "first", "digits")
+
+
 def test_a_spec_written_is_a_spec_that_can_be_read(tmp_path: Path) -> None:
     spec = make_spec({"space": "mlp", "trials": 3, "strategy_options": {"population": 10}, "time": "1h"})
     write_spec(tmp_path / "spec.yaml", spec.model_dump())
@@ -61,10 +83,8 @@ def test_no_space_is_said() -> None:
         read_spec(None, {})
 
 
-def test_a_loss_is_minimised_unless_said_otherwise() -> None:
-    assert SearchSpec(space="mlp", metric="val_loss").mode == "min"
-    assert SearchSpec(space="mlp", metric="val_accuracy").mode == "max"
-    assert SearchSpec(space="mlp", metric="val_loss", mode="max").mode == "max"
+def test_a_metrics_name_says_nothing_of_its_direction() -> None:
+    assert SearchSpec(space="mlp", metric="val_loss").mode is None
 
 
 @pytest.mark.parametrize(
@@ -86,3 +106,10 @@ def test_not_lengths_of_time(text: str) -> None:
 )
 def test_lengths_of_time_for_people(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_no_finalists_after_all(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text("space: mlp\nfinalists: 3\nrepeats: 2\n")
+    assert read_spec(path, {"finalists": 0}).repeats is None
+    assert read_spec(path, {}).repeats == 2

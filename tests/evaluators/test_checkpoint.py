@@ -79,6 +79,9 @@ def test_the_newest_two_are_kept_and_a_partial_one_is_newer_than_its_step(tmp_pa
     assert found is not None
     assert found.partial
     assert found.state.values["epoch"] == 10.5
+    whole = checkpoint.newest(tmp_path, partial=False)
+    assert whole is not None
+    assert (whole.step, whole.partial) == (10, False)
     checkpoint.save(tmp_path, 11, state_of(11))
     found = checkpoint.newest(tmp_path)
     assert found is not None

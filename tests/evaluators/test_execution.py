@@ -91,7 +91,7 @@ def test_a_decision_travels_as_plain_values() -> None:
     assert chosen.decide(SPACE, SPACE.default(), TrialContext(0, 0, 3))["precision"] == "bf16"
     evaluation = chosen.start(SPACE, SPACE.default(), TrialContext(0, 0, 1))
     assert evaluation.execution.precision == "bf16"
-    assert "val_accuracy" in chosen.preflight(SPACE, SPACE.default())
+    assert "val_accuracy" in chosen.check(SPACE, SPACE.default(), TrialContext(0, 0, 1)).metrics
 
 
 @pytest.mark.parametrize("values", [{"precision": "fp8"}, {"layout": "rows"}, {"speed": 3}])

@@ -1,6 +1,7 @@
 """Training from Python, budgets in seconds, and averaged weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 from raynas.errors import UserError
 from raynas.evaluators.evaluator import State, TrialContext
 from raynas.evaluators.fit import fit
-from raynas.evaluators.loop import TrainingEvaluation
+from raynas.evaluators.loop import TrainingEvaluation, any_of
 from raynas.evaluators.recipe import Recipe
 from raynas.tasks.digits import Digits
 from raynas.tasks.task import Data
@@ -101,10 +102,11 @@ def test_between_the_rungs_of_a_budget_of_time_a_glance_is_enough(budget: dict[s
     class Watched(Digits):
         def metrics(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
             looked.append(len(targets))
+            assert set(targets.tolist()) == {0, 1}  # also where every second one is of one class
             return super().metrics(outputs, targets)
 
     place = torch.arange(1_000) % len(FEW.valid_targets)
-    data = Data(FEW.train_inputs, FEW.train_targets, FEW.valid_inputs[place], FEW.valid_targets[place])
+    data = Data(FEW.train_inputs, FEW.train_targets, FEW.valid_inputs[place], torch.arange(1_000) % 2)
     context = TrialContext(0, 0, 4, **budget)
     evaluation = TrainingEvaluation(network(), Watched(), data, Recipe(batch_size=32, ema=0.9), context)
     assert [measurement.step for measurement in evaluation.measurements()] == [1, 2, 3, 4]
@@ -127,17 +129,49 @@ def test_averaged_weights_follow_their_formula() -> None:
         assert torch.equal(state[f"live.{name}"], parameter.detach())
 
 
-def test_averaged_weights_get_statistics_of_their_own() -> None:
+@pytest.mark.parametrize("batches", [2, 3])
+def test_averaged_weights_get_statistics_of_their_own(batches: int) -> None:
+    """At the end of a step (2 batches), and in a checkpoint from the middle of the next one."""
     recipe = Recipe(batch_size=100, ema=0.5)
     evaluation = TrainingEvaluation(network(), DIGITS, FEW, recipe, TrialContext(0, 0, 2))
-    next(evaluation.measurements())
+    assert len(list(evaluation.measurements(lambda: evaluation.seen == batches and evaluation.step == 1))) == 1
+    assert (evaluation.step, evaluation.batch) == (1, batches - 2)
+    evaluation.state()
     _, hidden, norm, *_ = evaluation.measured.children()
     with torch.no_grad():
-        values = hidden(DIGITS.prepare(FEW.train_inputs).flatten(1))
+        values = hidden(DIGITS.prepare(FEW.train_inputs[any_of(200, 200, 0, "statistics")]).flatten(1))
     assert torch.allclose(norm.running_mean, values.mean(0), atol=1e-4)  # type: ignore[arg-type]
     assert torch.allclose(norm.running_var, values.view(2, 100, -1).var(1).mean(0), rtol=1e-3)  # type: ignore[arg-type]
     assert norm.momentum == 0.1
     assert not evaluation.measured.training
+
+
+def test_statistics_are_those_of_all_data_where_it_is_sorted() -> None:
+    """Of four classes by the brightness of a picture, sorted; the head of the data is of the darkest alone."""
+
+    class Sorted(Digits):
+        def load(self) -> Data:
+            labels = torch.arange(4).repeat_interleave(300)
+            noise = torch.randn(1_200, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+            inputs = (labels.view(-1, 1, 1, 1) * 60 + 30 + noise * 20).clamp(0, 255).to(torch.uint8)
+            held_out = torch.arange(1_200) % 5 == 0
+            return Data(inputs[~held_out], labels[~held_out], inputs[held_out], labels[held_out])
+
+    done = fit(network(), Sorted(), epochs=2, ema=0.9, batch_size=16)
+    assert [measurement.metrics["val_accuracy"] > 0.9 for measurement in done.measurements] == [True, True]
+
+
+def test_what_modules_draw_from_is_seeded_on_each_kind_of_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded = {}
+    evaluation = TrainingEvaluation(network(), DIGITS, FEW, Recipe(), TrialContext(0, 0, 1))
+    for device in ("cuda", "mps"):
+        module = getattr(torch, device)
+        monkeypatch.setattr(module, "manual_seed", lambda seed, device=device: seeded.setdefault(device, seed))
+    for number, device in enumerate(("cpu", "cuda:0", "mps")):
+        evaluation.context = replace(evaluation.context, device=device)
+        evaluation._seed_modules(number)
+        assert torch.initial_seed() == number
+    assert seeded == {"cuda": 1, "mps": 2}
 
 
 def test_the_average_is_what_is_measured_and_given_back() -> None:

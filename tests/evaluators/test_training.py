@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -141,11 +142,14 @@ def test_one_plain_epoch_equals_a_loop_written_by_hand() -> None:
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_a_diverging_loss_is_one_nan_measurement_and_the_end() -> None:
-    measurements = list(evaluation(Recipe(lr=1e20, batch_size=8, warmup=0.0)).measurements())
+@pytest.mark.parametrize("metric", [None, "val_worst_class"])
+def test_a_diverging_loss_is_one_nan_measurement_and_the_end(metric: str | None) -> None:
+    one = evaluation(Recipe(lr=1e20, batch_size=8, warmup=0.0))
+    one.context = replace(one.context, metric=metric)
+    measurements = list(one.measurements())
     last = measurements[-1]
     assert len(measurements) == 1
-    for name in ("val_accuracy", "val_loss", "train_loss"):
+    for name in (metric or "val_accuracy", "val_loss", "train_loss"):
         assert math.isnan(last.metrics[name])
     assert math.isfinite(last.seconds)
 

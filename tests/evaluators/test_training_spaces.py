@@ -61,7 +61,7 @@ def test_a_trials_state_loads_into_a_fresh_evaluation_of_the_same_trial() -> Non
 
 def test_training_is_small_to_pickle_after_use() -> None:
     training, space = Training(DIGITS), mlp(DIGITS)
-    training.preflight(space, space.default())
+    training.check(space, space.default(), TrialContext(0, 0, 1))
     assert len(pickle.dumps(training)) < 2000
 
 
@@ -86,12 +86,12 @@ class Stubborn(nn.Module):
         return x
 
 
-def test_preflight_says_in_one_line_what_fails_in_a_step() -> None:
+def test_the_check_says_in_one_line_what_fails_in_a_step() -> None:
     space = Space(
         stubborn=Stubborn, stem=op(ConvNormAct, out_channels=Choice(4, 8)), head=op(ClassifierHead, num_classes=10)
     )
     with pytest.raises(SpaceError, match="RuntimeError: no training today") as caught:
-        Training(DIGITS).preflight(space, space.default())
+        Training(DIGITS).check(space, space.default(), TrialContext(0, 0, 1))
     assert "\n" not in str(caught.value)
 
 

@@ -69,7 +69,10 @@ def test_what_the_data_are_is_said_and_kept(folder: Path, capfd: pytest.CaptureF
     options = ["--trials", "1", "--epochs", "1", "--no-mlflow", "--workers", "1", "--name", "said"]
     assert call(["search", "resnet", "--data", "mine", *options]) == 0
     shown = capfd.readouterr().out
-    assert "data: 120 images in 2 classes, 10x10 grey; 24 to validate with (20% of each class)" in shown
+    assert (
+        "data: 120 images in 2 classes (bright: 60, dark: 60), 10x10 grey; 24 to validate with (20% of each class)"
+        in shown
+    )
     assert "strategy: " in shown
 
 

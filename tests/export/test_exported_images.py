@@ -22,9 +22,9 @@ RNG = np.random.default_rng(0)
 def picture(mode: str, size: tuple[int, int] = (40, 30)) -> Image.Image:
     """A smooth random picture, so that resampling has something to do."""
     small = Image.fromarray(RNG.integers(0, 256, (7, 9, 4), dtype=np.uint8)).resize(size, Image.BICUBIC)
-    if mode.startswith("I"):
+    if mode.startswith(("I", "F")):
         values = np.asarray(small.convert("L")).astype(np.uint16) * 257
-        return Image.fromarray(values if mode == "I;16" else (values // 3).astype(np.int32))
+        return Image.fromarray(values if mode == "I;16" else (values // 3).astype(mode[0].lower() + "4"))
     return small.convert(mode)
 
 
@@ -52,6 +52,7 @@ CASES = {
     "one bit": lambda: saved(picture("1"), "PNG"),
     "16 bits": lambda: saved(picture("I;16"), "PNG"),
     "32 bits": lambda: saved(picture("I"), "TIFF"),
+    "floats": lambda: saved(picture("F"), "TIFF"),
     "print colours": lambda: saved(picture("CMYK"), "JPEG"),
     "a large JPEG": lambda: saved(picture("RGB", (900, 700)), "JPEG"),
     "a camera held upright": rotated,
@@ -67,8 +68,8 @@ def test_the_same_pixels(case: str, channels: int, fit: str, tmp_path: Path) -> 
     content = CASES[case]()
     path = tmp_path / "image"
     path.write_bytes(content)
-    about = {"channels": channels, "height": 16, "width": 24, "fit": fit}
-    expected = decode(content, (channels, 16, 24), fit)  # type: ignore[arg-type]
+    about = {"channels": channels, "height": 16, "width": 24, "fit": fit, "levels": [1000.5, 21000.0]}
+    expected = decode(content, (channels, 16, 24), fit, (1000.5, 21000.0))  # type: ignore[arg-type]
     assert torch.equal(read_image(path, about), torch.from_numpy(expected.copy()))
 
 

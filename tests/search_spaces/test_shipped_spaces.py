@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from raynas.costs import cost, layer_costs, totals
+from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.training import Training
 from raynas.space import Architecture, Space
 from raynas.tasks.digits import Digits
@@ -149,5 +150,7 @@ def test_the_defaults_cost_what_a_hand_count_says() -> None:
 @pytest.mark.parametrize("make", [resnet, mlp])
 def test_training_accepts_the_defaults_in_its_preflight(make: Callable[[Task], Space]) -> None:
     space = make(Digits())
-    names = Training(Digits()).preflight(space, space.default())
+    training = Training(Digits())
+    names = training.preflight(space, space.default())
+    assert set(names) == set(training.check(space, space.default(), TrialContext(0, 0, 1)).metrics)
     assert set(names) == {"val_accuracy", "val_loss", "train_loss", "lr", "images_per_second"}

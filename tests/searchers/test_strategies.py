@@ -14,8 +14,11 @@ from driving import OBJECTIVE, best, options_space, recipe_space, simulate, targ
 from raynas.journal import History
 from raynas.schedulers.rungs import Rungs
 from raynas.searchers.evolution import EvolutionSearcher
+from raynas.searchers.local import LocalSearcher
 from raynas.searchers.random import RandomSearcher
+from raynas.searchers.window import Memory
 from raynas.space import Choice, Float, Int
+from raynas.tasks.objective import Objective
 
 STRATEGIES = [RandomSearcher, EvolutionSearcher]
 
@@ -119,6 +122,49 @@ def test_evolution_breeds_from_the_best_of_the_latest():
             old, new = history.trials[number].architecture, event["architecture"]
             assert sum(old[path] != new[path] for path in new) <= event["origin"]["mutations"]
         history.apply(event)
+
+
+def under_hyperband(mode):
+    """A history of two brackets: 0 to 11 with rungs at 3 and 9, of which eight went on; 12 to 15 with the last alone.
+
+    Values double from rung 3 to 9. Trial 11 was stopped at 3 with the best value there; trial 12 is the best of the
+    others by what it has at 9, which is less than trial 11's would be.
+    """
+    sign = 1 if mode == "max" else -1
+    space, history = options_space(holes=2), History(Objective("score", mode))
+
+    def measured(number, step, value, decision):
+        facts = {"metrics": {"score": sign * value}, "rung": step, "decision": decision}
+        history.apply({"event": "measured", "trial": number, "step": step, **facts})
+
+    for number in range(16):
+        values = {"recipe.h0": number % 4, "recipe.h1": number // 4}
+        ids = {"trial_id": space.trial_id(space.replay(values)), "network_id": str(number)}
+        history.apply({"event": "trial_proposed", "trial": number, "architecture": values, **ids})
+        if number < 12:
+            measured(number, 3, number / 10, "continue" if number < 8 else "stop")
+        if number < 8:
+            measured(number, 9, number / 5, "stop")
+        elif number > 11:
+            measured(number, 9, 1.5 - number / 100, "stop")
+    return space, history
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_under_hyperband_a_trial_of_a_late_bracket_does_not_win_by_its_rung(mode):
+    space, history = under_hyperband(mode)
+    evolution = EvolutionSearcher(space, population=16, sample=16, crossover=0.0)
+    assert evolution._child(history, evolution.living(history), random.Random(0), 1)[1]["parents"] == [11]
+    local = LocalSearcher(space)
+    local.update(history)
+    assert local._climbs.standing == {0: 11}
+    memory = Memory(space, 200)
+    memory.follow(history)
+    assert memory.best == 11
+    told = {trial.number: trial for trial in memory.trials(history)}
+    assert {trial.state.name for trial in told.values()} == {"COMPLETE"}
+    assert sorted(told, key=lambda number: -told[number].value * (1 if mode == "max" else -1))[:5] == [11, 10, 9, 8, 7]
+    assert told[11].value == pytest.approx(2.2 if mode == "max" else -2.2)
 
 
 def test_evolution_never_breeds_from_failures():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from raynas.errors import SpecError
 from raynas.journal.history import History
-from raynas.schedulers.rungs import Rungs
+from raynas.schedulers.hyperband import HyperbandRungs
+from raynas.schedulers.promotion import PromotionRungs
+from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.random import RandomSearcher
 from raynas.simulate import Faults, Table, TableSpace, Trajectories, simulate, space_of_table
@@ -223,10 +226,24 @@ def test_reported_columns_are_the_best_trials_own() -> None:
     table = grid()
     values = table.columns["value"]
     more = Table({**table.columns, "size": [100 - value for value in values]})
-    found = simulate(random_search, more, metric="value", holes="3x3", seeds=2, trials=27, report=["size"], processes=1)
+    report = ["size", Objective("value", "min")]
+    found = simulate(random_search, more, metric="value", holes="3x3", seeds=2, trials=27, report=report, processes=1)
     for run in found.runs:
         assert run["incumbent:size"].tolist() == (100 - run["incumbent"]).tolist()
-    assert found.optimum["size"] == 100
+    assert found.optimum == {"value": 26.0}
+    less = simulate(
+        random_search, more, metric="value", holes="3x3", seeds=2, trials=27, processes=1,
+        report=[Objective("size", "min")],
+    )  # fmt: skip
+    assert less.optimum == {"value": 26.0, "size": 74.0}
+
+
+def test_an_infinite_figure_is_a_failure_and_no_optimum() -> None:
+    table = Table({"value": [0.1, math.inf, 0.4, 0.3]})
+    found = simulate(in_order, table, metric="value", seeds=1, trials=4, processes=1)
+    assert found.optimum == {"value": 0.4}
+    assert found.table().column("state").to_pylist() == ["completed", "failed", "completed", "completed"]
+    assert found.after(4).tolist() == [0.4]
 
 
 @pytest.mark.parametrize(
@@ -276,10 +293,27 @@ def test_mann_whitney_and_quantiles() -> None:
     assert (same["p_value"], same["superiority"], same["difference"]) == (1.0, 0.5, 0.0)
     described = statistics.describe(np.array([1.0, 2.0, 3.0, np.nan]), 3.0)
     assert (described["mean"], described["quantiles"]["0.5"], described["optimum_rate"]) == (2.0, 2.0, 0.25)
+    assert described["without_result"] == 1
     soon = statistics.reached(np.array([3.0, 4.0, np.inf]))
     assert (soon["share"], soon["quantiles"]["0.5"], soon["quantiles"]["0.95"]) == (2 / 3, 4.0, np.inf)
     assert statistics.series(150) == [10, 20, 50, 100, 150]
     assert statistics.series(3) == [3]
+
+
+def test_a_run_that_finds_nothing_is_worse_than_any_that_finds_something() -> None:
+    from raynas.simulate import statistics
+
+    def found(value: float, fails: float) -> Trajectories:
+        table, faults = Table({"value": [value]}), Faults(failures=fails)
+        return simulate(in_order, table, metric="value", seeds=60, trials=1, faults=faults, processes=1)
+
+    rare, steady = found(0.9, 0.8), found(0.8, 0.0)
+    share = np.isfinite(rare.after(1)).mean()
+    assert 0 < share < 0.4
+    verdict = statistics.compare(rare, steady)
+    assert verdict["p_value"] < 1e-4
+    assert verdict["superiority"] == share
+    assert np.isnan([verdict["difference"], *verdict["interval"]]).all()
 
 
 class Recommending(InOrder):
@@ -303,6 +337,35 @@ def test_a_trial_that_is_lost_too_often_has_failed() -> None:
     assert found.table().column("state").to_pylist() == ["failed"] * 5
 
 
+def test_promotions_are_no_losses() -> None:
+    """Every trial may be lost once; those that were promoted more often than that, and lost once, do not fail."""
+    table, space = curves(), space_of_table(curves(), holes="3x3")
+    rule = PromotionRungs(9, grace_period=1, reduction_factor=2)
+    failed, survived = 0, 0
+    for seed in range(8):
+        faults = Faults(node_loss_seconds=25.0, recovery_seconds=1.0, retries=1)
+        clock = Clock(
+            random_search(space, seed), make_landscape(table, space, "value"), Objective("value"),
+            PromotionRungs(9, grace_period=1, reduction_factor=2), Limits(trials=20, workers=4), faults, seed,
+        )  # fmt: skip
+        losses = Counter[int]()
+        lost = clock.lost
+
+        def count(node: int, _: int, clock: Clock = clock, losses: Counter[int] = losses, lost: Any = lost) -> None:
+            workers = clock.workers_of(node)
+            losses.update(trial.number for trial in clock.trials.values() if trial.worker in workers)
+            lost(node, _)
+
+        clock.lost = count  # type: ignore[method-assign]
+        clock.run()
+        for number, record in clock.history.trials.items():
+            assert (record.reason == "worker_died") == (losses[number] > 1)
+            failed += losses[number] > 1
+            survived += losses[number] == 1 and record.attempts > 2 and record.steps > rule.levels[1]
+    assert failed
+    assert survived
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 9),
@@ -317,22 +380,21 @@ def test_a_trial_that_is_lost_too_often_has_failed() -> None:
         startup_seconds=st.floats(0, 3),
     ),
     st.none() | st.floats(0, 2),
-    st.booleans(),
+    st.sampled_from([FullBudget, Rungs, PromotionRungs, HyperbandRungs]),
 )
 def test_whatever_goes_wrong_every_trial_ends_once(
-    workers: int, faults: Faults, proposal_seconds: float | None, early: bool
+    workers: int, faults: Faults, proposal_seconds: float | None, made: Any
 ) -> None:
     found = simulate(
         random_search, curves(), space=CURVES, metric="value", seeds=1, trials=20, workers=workers, processes=1,
         faults=faults, proposal_seconds=proposal_seconds,
-        rule=(lambda steps, mode: Rungs(steps, mode=mode)) if early else None,
+        rule=lambda steps, mode: made(steps, mode=mode),
     )  # fmt: skip
     run = found.runs[0]
     assert sorted(run["number"]) == list(range(20))
     assert len(set(run["row"])) == 20
     assert np.all(np.diff(run["ended"]) >= 0)
     assert np.all(run["started"] <= run["ended"])
-    for moment in run["started"]:
-        assert np.sum((run["started"] <= moment) & (moment < run["ended"])) <= workers + (
-            20 if faults.node_loss_seconds else 0
-        )
+    if not faults.node_loss_seconds and not made.pauses:
+        for moment in run["started"]:
+            assert np.sum((run["started"] <= moment) & (moment < run["ended"])) <= workers

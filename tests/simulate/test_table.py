@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from torch import nn
 
 from raynas.errors import SpaceError, SpecError
-from raynas.simulate import Table, TableSpace, read_table, space_of_table
-from raynas.space import Architecture, Choice, Repeat, Space, op
+from raynas.journal.history import History
+from raynas.registry import find, names
+from raynas.searchers.random import RandomSearcher
+from raynas.searchers.searcher import Proposal
+from raynas.simulate import Table, TableSpace, read_table, simulate, space_of_table, table_of_history
+from raynas.space import Architecture, Choice, Float, Int, Repeat, Space, fill, op
+from raynas.tasks.objective import Objective
 from tests.simulate.tables import grid
 
 TABLE = Table({"a": [1.0, 2.0], "curve": [[1.0, 3.0], [2.0]], "n": [3, None], "word": ["x", "y"]})
@@ -128,6 +135,11 @@ def test_a_row_outside_its_space_is_named() -> None:
         space_of_table(Table({"architecture": ["?"]}), BODY)
 
 
+WIDE = Space(
+    net=op(nn.Linear, out_features=Int(1, 500)),
+    recipe={"lr": Float(1e-4, 1.0, log=True), "act": Choice("relu", "tanh"), "decay": Choice(0.0, 0.1, 0.2)},
+)
+
 FLAT = Space(
     first=Choice({"a": op(nn.ReLU), "b": op(nn.Tanh), "c": op(nn.Identity)}),
     second=op(nn.Linear, out_features=Choice(1, 2, 3, name="width")),
@@ -162,6 +174,81 @@ def test_of_a_table_with_gaps_only_rows_are_drawn(space: Space) -> None:
         drawn = [a, b, table.mutate(a, rng), table.crossover(a, b, rng), table.default(), *table.neighbours(a)]
         assert all(architecture in rows for architecture in drawn)
     assert sorted(map(hash, table.enumerate())) == sorted(map(hash, rows))
+
+
+class Wilful:
+    """A strategy of one's own that never asks the space for anything but its holes."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self.space, self.seed = space, seed
+
+    def propose(self, history: History, number: int) -> Proposal:
+        rng, filled = random.Random(f"{self.seed}/{number}"), {}
+
+        def choose(path: str, hole: Any) -> Any:
+            filled[path] = hole.draw(rng)
+            return filled[path]
+
+        fill(self.space, choose)
+        return Proposal(Architecture(filled), f"mine {number}", f"mine {number}", {})
+
+
+@pytest.mark.parametrize("space", [FLAT, BODY, WIDE], ids=["flat", "conditional", "wide"])
+@pytest.mark.parametrize("strategy", [*names("raynas.strategies"), "one's own"])
+def test_every_strategy_searches_a_table_with_gaps(strategy: str, space: Space) -> None:
+    """To its end: each row once, and nothing else. (One's own repeats itself, so it gets a budget.)"""
+    rng = random.Random(2)
+    rows = list(dict.fromkeys(space.sample(rng) for _ in range(15)))
+    texts = [json.dumps(row.to_json()) for row in rows]
+    table = Table({"architecture": texts, "value": [float(row) for row in range(len(rows))]})
+    known = space_of_table(table, space)
+    assert not known.complete
+    own = strategy == "one's own"
+    made = Wilful if own else find("raynas.strategies", strategy)
+    found = simulate(
+        lambda space, seed: made(space, seed=seed), table, space=known, metric="value", seeds=1, workers=2, processes=1,
+        trials=60 if own else None,
+    )  # fmt: skip
+    tried = [known.row_ids[row][1] for row in found.runs[0]["row"]]
+    assert set(tried) == {trial for _, trial in known.row_ids}
+    assert own or len(set(tried)) == len(tried)
+
+
+def test_the_nearest_row_is_the_one_that_differs_least() -> None:
+    rows = [{"first": "a", "width": 1, "recipe.lr": 0.1}, {"first": "b", "width": 1, "recipe.lr": 0.2}]
+    table = TableSpace(FLAT, [FLAT.replay(values) for values in rows])
+    drawn, rng = FLAT.replay({"first": "a", "width": 3, "recipe.lr": 0.1}), random.Random(0)
+    assert table.nearest(drawn, set(), rng) == 0
+    assert table.nearest(drawn, {table.row_ids[0][1]}, rng) == 1
+    assert table.nearest(drawn, {trial for _, trial in table.row_ids}, rng) is None
+    with pytest.raises(SpaceError, match="first"):
+        table.nearest(Architecture({"first": "z", "width": 3, "recipe.lr": 0.1}), set(), rng)
+
+
+def test_what_failed_in_a_search_fails_in_its_table() -> None:
+    history = History(Objective("v"))
+
+    def trial(number: int, steps: int, state: str, reason: str) -> None:
+        ids = {"trial_id": str(number), "network_id": str(number)}
+        history.apply({"event": "trial_proposed", "trial": number, "architecture": {"row": number}, **ids})
+        for step in range(1, steps + 1):
+            facts = {"metrics": {"v": (number + 1.0) * step}, "seconds": 2.0, "rung": step}
+            history.apply({"event": "measured", "trial": number, "step": step, **facts})
+        history.apply({"event": "trial_ended", "trial": number, "state": state, "reason": reason})
+
+    trial(0, 3, "completed", "budget")
+    trial(1, 2, "failed", "out_of_memory")
+    trial(2, 2, "stopped", "early_stopped")
+    trial(3, 0, "failed", "exception")
+    trial(4, 0, "failed", "infrastructure")
+    trial(5, 1, "failed", "infrastructure")
+    table = table_of_history(history.trials.values(), ["v"], "a search")
+    assert [len(curve) for curve in table.columns["v"]] == [3, 3, 2, 1, 1]
+    assert table.columns["seconds"][1] == [2.0, 2.0, 2.0]
+    found = simulate(lambda space, seed: RandomSearcher(space, seed=seed), table, metric="v", seeds=1, processes=1)
+    ended = dict(zip(found.runs[0]["row"].tolist(), found.table()["state"].to_pylist(), strict=True))
+    assert ended == {0: "completed", 1: "failed", 2: "stopped", 3: "failed", 4: "stopped"}
+    assert found.after(5).tolist() == [3.0]
 
 
 def test_a_table_space_survives_pickling() -> None:

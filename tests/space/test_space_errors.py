@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from raynas.errors import SpaceError
 from raynas.space import Architecture, Chain, Choice, Concat, Float, Graph, Int, Repeat, Space, Sum, Zero, op
-from raynas.space.shapes import layers
+from raynas.space.shapes import layers, time_limit
 
 
 class Pair(nn.Module):
@@ -326,3 +327,44 @@ def test_the_language_does_not_import_torch() -> None:
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Padded(nn.Module):
+    """Takes token numbers, of which 0 is padding; a sequence of nothing else has no length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.cell = nn.Embedding(9, 4), nn.GRU(4, 3, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        lengths = (x != 0).sum(1).cpu()
+        packed = nn.utils.rnn.pack_padded_sequence(self.words(x), lengths, batch_first=True, enforce_sorted=False)
+        return self.cell(packed)[1][-1]
+
+
+def test_tokens_are_tried_as_tokens() -> None:
+    space = Space(words=op(Padded), head=op(nn.Linear, out_features=Choice(2, 3)))
+    assert space.check(space.default(), (6,), "int64") == (2,)
+
+
+built = threading.Event()
+
+
+class Slow(nn.Module):
+    """Is never built."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        built.wait()
+
+
+def test_an_operation_that_is_not_built_in_time_is_refused() -> None:
+    space = Space(slow=op(Slow, width=Choice(1, 2)))
+    try:
+        with (
+            time_limit(0.01),
+            pytest.raises(SpaceError, match=r"slow: Slow\(width=1\) was not built .*--trial-timeout"),
+        ):
+            space.check(space.default(), (6,))
+    finally:
+        built.set()

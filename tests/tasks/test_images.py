@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from PIL import Image
 from raynas.errors import TaskError
 from raynas.registry import find
 from raynas.tasks.images import ImageClassification, fingerprint
-from raynas.tasks.images.cache import cache_folder
+from raynas.tasks.images.cache import Builder, cache_folder
 from raynas.tasks.images.order import stratified_order
 
 
@@ -93,7 +94,10 @@ def test_a_folder_of_mixed_sizes_and_kinds(tmp_path: Path) -> None:
     data = task.data
     assert (len(data.train_inputs), len(data.valid_inputs)) == (10, 2)
     assert data.train_inputs.dtype == torch.uint8
-    assert "12 images in 3 classes, 64x64 colour (scaled, cropped to the middle from 30x30 to 100x150)" in task.summary
+    assert task.summary == (
+        "12 images in 3 classes (cat: 4, dog: 4, owl: 4), 64x64 colour (scaled, cropped to the middle from 30x30 to "
+        "100x150); 2 to validate with (17% of each class); passed over: 3 .txt"
+    )
     prepared = task.prepare(data.train_inputs)
     assert prepared.dtype == torch.float32
     assert task.augment(prepared, torch.Generator()).shape == prepared.shape
@@ -166,7 +170,7 @@ def test_grey_images_stay_grey_and_16_bit_ones_become_8(tmp_path: Path) -> None:
     task = ImageClassification(root)
     assert task.input_shape == (1, 8, 8)
     assert task.augmentations == ("crop",)
-    assert sorted(image[0] for image in all_images(task)) == [0, 1, 2, 3, 10, 11, 12, 13]
+    assert sorted(image[0] for image in all_images(task)) == [0, 20, 39, 59, 196, 216, 235, 255]  # of 0 to 13
     assert ImageClassification(root, channels=3).input_shape == (3, 8, 8)
 
 
@@ -187,14 +191,93 @@ def test_hugging_faces_layout_and_its_class_names(tmp_path: Path) -> None:
 
 
 def test_parquet_with_names_as_labels_and_columns_named_by_hand(tmp_path: Path) -> None:
-    table = pa.table({"photo": [encoded(picture(i)) for i in range(8)], "animal": ["dog", "ant"] * 4})
+    table = pa.table({"photograph": [encoded(picture(i)) for i in range(8)], "animal": ["dog", "ant"] * 4})
     pq.write_table(table, tmp_path / "x.parquet")
-    with pytest.raises(TaskError, match=r"no image column .* photo, animal .*image_column"):
+    with pytest.raises(TaskError, match=r"no image column .* photograph, animal .*image_column"):
         ImageClassification(tmp_path / "x.parquet")
-    task = ImageClassification(tmp_path / "x.parquet", image_column="photo", label_column="animal")
+    task = ImageClassification(tmp_path / "x.parquet", image_column="photograph", label_column="animal")
     assert task.classes == ("ant", "dog")
     with pytest.raises(TaskError, match="no column 'foto'"):
         ImageClassification(tmp_path / "x.parquet", image_column="foto")
+
+
+ODD = {
+    # what a person has → the columns, made from encoded images, their paths, and labels 0 and 1
+    "labels 0.0 and 1.0": lambda images, paths, labels: {"image": images, "label": [*map(float, labels)]},
+    "lists of one label": lambda images, paths, labels: {"image": images, "label": [[label] for label in labels]},
+    "other names": lambda images, paths, labels: {"Jpeg": images, "cls": labels},
+    "paths": lambda images, paths, labels: {"file_name": paths, "label": labels},
+    "paths in structs": lambda images, paths, labels: {
+        "image": [{"bytes": None, "path": path} for path in paths], "label": labels,
+    },
+    "some paths in structs": lambda images, paths, labels: {
+        "image": [
+            {"bytes": data if row % 2 else None, "path": path}
+            for row, (data, path) in enumerate(zip(images, paths, strict=True))
+        ],
+        "label": labels,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_parquet_as_people_have_it(case: str, tmp_path: Path) -> None:
+    images, labels = [encoded(picture(i)) for i in range(10)], [i % 2 for i in range(10)]
+    (tmp_path / "files").mkdir()
+    for number, data in enumerate(images):
+        (tmp_path / "files" / f"{number}.png").write_bytes(data)
+    paths = [f"files/{number}.png" for number in range(10)]
+    pq.write_table(pa.table(ODD[case](images, paths, labels)), tmp_path / "x.parquet")
+    task = ImageClassification(tmp_path / "x.parquet")
+    assert task.classes == ("0", "1")
+    expected = {np.asarray(picture(i)).transpose(2, 0, 1).tobytes(): i % 2 for i in range(10)}
+    assert all_images(task) == expected
+    if "paths" in case:
+        picture(77).save(tmp_path / "files" / "4.png")
+        assert ImageClassification(tmp_path / "x.parquet").content != task.content
+
+
+def test_paths_in_parquet_may_be_relative_to_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    make_folder(tmp_path / "here" / "photos")
+    paths = [f"photos/{name}/{i}.png" for name in ("cat", "dog") for i in range(6)]
+    monkeypatch.chdir(tmp_path / "here")
+    path = write_parquet(tmp_path / "lists" / "x.parquet", paths, ["cat"] * 6 + ["dog"] * 6)
+    task = ImageClassification(path)
+    assert len(all_images(task)) == 12
+    travelled = pickle.dumps(task)
+    monkeypatch.chdir(tmp_path)  # a worker on another machine
+    shutil.rmtree(cache)
+    assert all_images(pickle.loads(travelled)) == all_images(task)
+
+
+PARTS: dict[str, tuple[list[str], int | str, int]] = {
+    # Parquet files of 4 rows each → images, of which to validate with; or why not
+    "a test part": (["images", "test"], 4, 0),
+    "a list beside": (["train", "test"], 4, 0),
+    "a test and a validation part": (["images", "val-0000", "val-0001", "test"], 12, 8),
+    "nothing but tests": (["test-0000", "test-0001"], 8, 0),
+    "two names of a part": (["train", "train_clean"], "several names for one part of the data: train.parquet, tr", 0),
+    "one beside": (["train", "images"], "in two ways: images.parquet belongs to the training data, or it does not", 0),
+    "no training part": (["val", "test"], "no Parquet file to train on: test.parquet, val.parquet", 0),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_the_parts_of_a_folder_of_parquet(case: str, tmp_path: Path) -> None:
+    names, size, valid = PARTS[case]
+    for at, name in enumerate(names):
+        images = [encoded(picture(10 * at + i)) for i in range(4)]
+        write_parquet(tmp_path / "data" / f"{name}.parquet", images, [0, 1, 0, 1])
+    if "train" in names:  # what has no images is no part
+        pq.write_table(pa.table({"licence": ["free"]}), tmp_path / "data" / "about.parquet")
+    if isinstance(size, str):
+        with pytest.raises(TaskError, match=size):
+            ImageClassification(tmp_path / "data")
+        return
+    about = ImageClassification(tmp_path / "data").cached.about
+    assert (about.size, about.held_out) == (size, valid)
 
 
 @pytest.mark.parametrize("layout", ["HW", "HWC", "CHW", "flat", "flat colour"])
@@ -252,12 +335,6 @@ def test_the_datas_own_validation_part_is_taken_and_its_test_part_left_alone(tmp
     (files / "test-00000-of-00001.parquet").write_bytes(b"never looked at")
     task = ImageClassification(tmp_path / "hub")
     assert (len(task.data.train_inputs), len(task.data.valid_inputs)) == (10, 4)
-
-
-def test_a_train_may_be_a_class(tmp_path: Path) -> None:
-    task = ImageClassification(make_folder(tmp_path / "vehicles", classes=("car", "train", "test")))
-    assert task.classes == ("car", "test", "train")
-    assert task.cached.about.size == 18
 
 
 def test_a_class_that_only_the_validation_part_has_is_refused(tmp_path: Path) -> None:
@@ -326,7 +403,9 @@ def test_data_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None
     words.write_text("not parquet")
     nothing = write_parquet(tmp_path / "nothing.parquet", [], [])
     lists = tmp_path / "lists.parquet"
-    pq.write_table(pa.table({"image": [b"x"], "label": [[1]]}), lists)
+    pq.write_table(pa.table({"image": [b"x"], "label": [[1, 2]]}), lists)
+    quantities = write_parquet(tmp_path / "quantities.parquet", [b"x", b"x"], [1.0, 0.37])
+    lost = write_parquet(tmp_path / "lost.parquet", ["gone/1.jpg", "gone/2.jpg"], [0, 1])
     cases: list[tuple[Any, str]] = [
         (tmp_path / "gone", "there is no data at .*gone; give a Parquet file, or a folder CLASS/NAME.jpg"),
         (empty, "no images in class folders in .*empty; put them as"),
@@ -334,7 +413,9 @@ def test_data_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None
         (one, r"all 6 images in .*one are of one class \('cat'\)"),
         (words, "words.parquet cannot be read as Parquet"),
         (nothing, "holds"),
-        (lists, r"column 'label' of .* holds list<.*> values"),
+        (lists, r"column 'label' of .* holds several labels for one image \(\[1, 2\]\)"),
+        (quantities, r"column 'label' of .* holds 0.37, a quantity and no class"),
+        (lost, r"holds paths of images; there is no 'gone/1.jpg' in .*; put the Parquet file beside the images"),
         ("", "say which data: --data PATH"),
     ]
     for path, message in cases:
@@ -459,6 +540,22 @@ def test_an_unwritable_cache_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("RAYNAS_CACHE", str(tmp_path / "file"))
     with pytest.raises(TaskError, match="cannot be written: .*; set RAYNAS_CACHE to another"):
         ImageClassification(root)
+
+
+def test_the_room_for_decoded_images_is_taken_before_they_are(tmp_path: Path) -> None:
+    """A mapped file with holes would end the process by a signal where the disk is full."""
+    builder = Builder(tmp_path / "x.arrow", 1000, (3, 20, 20))
+    raw = tmp_path / "x.raw.tmp"
+    assert raw.stat().st_blocks * 512 >= 1000 * 3 * 20 * 20
+    builder.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(TaskError, match=r"\(1 MB, .*\) could not be written to .*; make room, or set RAYNAS_CACHE"):
+            Builder(tmp_path / "x.arrow", 1000, (3, 20, 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not raw.exists()
 
 
 LOAD = """

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from raynas.tracking import resolve_tracking_uri
+
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,12 +26,14 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of searches with an empty store."""
+    """A home of searches with an empty store, in a folder whose name has to be quoted in every address."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_store, tmp_path / "mlflow.db")
-    return tmp_path
+    home = tmp_path / "my runs #1 50%41? é'"
+    home.mkdir()
+    shutil.copy(empty_store, home / "mlflow.db")
+    return home
 
 
 @pytest.fixture
 def uri(home: Path) -> str:
-    return f"sqlite:///{home / 'mlflow.db'}"
+    return resolve_tracking_uri(home)

@@ -9,7 +9,7 @@ from tracking_support import JournalMaker
 
 from raynas.journal import History, read
 from raynas.tracking import note, resolve_tracking_uri, runs
-from raynas.tracking.uri import artifact_folder, public_uri
+from raynas.tracking.uri import artifact_folder, public_uri, sqlite_path
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,9 @@ def test_the_description_of_a_search(tmp_path):
 def test_addresses(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert resolve_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    odd = tmp_path / "50%41?" / "mlflow.db"
+    assert resolve_tracking_uri(odd.parent) == f"sqlite+pysqlite:///{tmp_path}/50%2541%3F/mlflow.db"
+    assert sqlite_path(resolve_tracking_uri(odd.parent)) == odd
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     assert resolve_tracking_uri(tmp_path) == "http://server:5000"
     assert resolve_tracking_uri(tmp_path, "http://other") == "http://other"

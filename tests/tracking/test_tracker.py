@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tracking_support import JournalMaker, all_runs, client, compare, search_lock, trial_runs
+from tracking_support import JournalMaker, all_runs, artifacts_of, client, compare, search_lock, trial_runs
 
 from raynas.errors import UserError
 from raynas.journal import read
@@ -36,7 +36,7 @@ def test_a_whole_search(home: Path, uri: str):
     assert parent.info.status == "FINISHED"
     assert parent.data.params["strategy_options.population"] == "10"
     assert parent.inputs.dataset_inputs[0].dataset.name == "digits"
-    artifacts = Path(parent.info.artifact_uri.removeprefix("file://"))
+    artifacts = artifacts_of(parent)
     assert (artifacts / "journal.jsonl").read_bytes() == (folder / "journal.jsonl").read_bytes()
     assert (artifacts / "spec.yaml").exists()
     assert "raynas resume first" in parent.data.tags["mlflow.note.content"]
@@ -144,7 +144,7 @@ def test_long_values_and_long_lists_keep_to_the_limits(home: Path, uri: str):
     assert len(second.data.params) == len(odd)
     assert len(second.data.params["a"]) == 6_000
     assert len(first.data.metrics) == 1_200 + 5
-    location = Path(second.info.artifact_uri.removeprefix("file://"))
+    location = artifacts_of(second)
     assert json.loads((location / "architecture.json").read_text())["architecture"] == odd
 
 

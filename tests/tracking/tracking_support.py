@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from raynas.journal import History, Writer, read
 from raynas.tracking import runs
@@ -148,6 +149,11 @@ def client(uri: str) -> Any:
     return mlflow.MlflowClient(tracking_uri=uri)
 
 
+def artifacts_of(run: Any) -> Path:
+    """The folder of a run's artifacts, which lies on this machine."""
+    return Path(unquote(run.info.artifact_uri.removeprefix("file://")))
+
+
 def all_runs(uri: str, name: str) -> list[Any]:
     mlflow = client(uri)
     experiment = mlflow.get_experiment_by_name(name)
@@ -187,7 +193,7 @@ def compare(uri: str, folder: Path, experiment: str | None = None, best: bool = 
         assert json.loads(tags["raynas.origin"]) == record.origin, about
         assert run.data.params == runs.params(record.values), about
         compare_metrics(mlflow, run, record)
-        location = Path(run.info.artifact_uri.removeprefix("file://"))
+        location = artifacts_of(run)
         if location.is_dir():
             assert json.loads((location / "architecture.json").read_text())["architecture"] == record.values
             assert (location / "error.txt").exists() == bool(record.error), about

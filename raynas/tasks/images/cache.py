@@ -11,9 +11,11 @@ at any time, except under a running search.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
+import math
 import mmap
 import os
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from raynas.errors import TaskError
+from raynas.paths import absolute, home_folder
 
 VERSION = 1
 _KEY = b"raynas"
@@ -33,8 +36,8 @@ _KEY = b"raynas"
 def cache_folder() -> Path:
     """Where decoded data is kept on this machine."""
     if given := os.environ.get("RAYNAS_CACHE"):
-        return Path(given).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raynas"
+        return absolute(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "raynas"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class About:
         mean: of each channel, in 0 to 255, over the first half of the training part.
         std: likewise.
         source: where the data was when it was decoded.
+        levels: which values became 0 and 255 in images deeper than 8 bits; None where there are none.
+        deep: how many images are deeper than 8 bits.
+        narrowed: how many have colours of 16 bits, of which the upper 8 were read.
+        blank: how many hold one value alone.
+        passed_over: kinds of files that lie there and were not read, each with their number.
+        empty: classes that have no image.
     """
 
     shape: tuple[int, int, int]
@@ -66,6 +75,12 @@ class About:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
+    levels: tuple[float, float] | None = None
+    deep: int = 0
+    narrowed: int = 0
+    blank: int = 0
+    passed_over: tuple[tuple[str, int], ...] = ()
+    empty: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -163,12 +178,20 @@ class Builder:
         path: the cache file.
         rows: room for so many images.
         shape: of one.
+
+    Raises:
+        TaskError: the disk has no room for them.
     """
 
     def __init__(self, path: Path, rows: int, shape: tuple[int, int, int]) -> None:
         self._path = path
         self._raw = path.with_suffix(".raw.tmp")
-        self.images = np.memmap(self._raw, np.uint8, "w+", shape=(rows, *shape))
+        try:
+            _reserve(self._raw, rows * math.prod(shape))
+            self.images = np.memmap(self._raw, np.uint8, "r+", shape=(rows, *shape))
+        except OSError as error:
+            self.close()
+            raise _no_room(path.parent, rows * math.prod(shape), error) from None
 
     def finish(self, kept: np.ndarray, labels: np.ndarray, about: About) -> None:
         """Writes the rows ``kept`` (ascending) and puts the file into place.
@@ -201,15 +224,44 @@ class Builder:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self._path)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             temporary.unlink(missing_ok=True)
-            raise TaskError(
-                f"the decoded images could not be written to {self._path.parent}: {error}; set RAYNAS_CACHE to another"
-            ) from None
+            raise _no_room(self._path.parent, values.nbytes, error) from None
 
     def close(self) -> None:
         """Lets go of the room."""
         self._raw.unlink(missing_ok=True)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Makes a file of ``size`` bytes that has its room on the disk.
+
+    A mapped file with holes takes its room when a page is written to, and where there is none then, the process is
+    killed by a signal (SIGBUS) that no code can answer.
+
+    Raises:
+        OSError: there is no room.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                    raise
+        block = bytes(1 << 20)  # macOS, and file systems that cannot reserve
+        for start in range(0, size, len(block)):
+            file.write(block[: size - start])
+        file.flush()
+        os.fsync(file.fileno())  # some file systems find out here that the disk is full
+
+
+def _no_room(folder: Path, size: int, error: Exception) -> TaskError:
+    return TaskError(
+        f"the decoded images ({size / 1e6:,.0f} MB, and as much again while they are made) could not be written to "
+        f"{folder}: {getattr(error, 'strerror', None) or error}; make room, or set RAYNAS_CACHE to another folder"
+    )
 
 
 def _statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

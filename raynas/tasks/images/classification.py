@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,13 +11,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import TaskError
+from raynas.paths import absolute
 from raynas.tasks.images.arrays import Arrays
-from raynas.tasks.images.build import Wanted, build
+from raynas.tasks.images.build import build
 from raynas.tasks.images.cache import Cached, building, cache_folder, cache_path, open_cache
 from raynas.tasks.images.decode import FITS, Fit
-from raynas.tasks.images.folder import Folder
-from raynas.tasks.images.parquet import Parquet
+from raynas.tasks.images.identity import identify, identify_again, source_at
+from raynas.tasks.images.layout import LAYOUTS, Layout
+from raynas.tasks.images.levels import Levels, refuse_deep
+from raynas.tasks.images.losses import Losses, kinds_in_words
 from raynas.tasks.images.source import Source
+from raynas.tasks.images.summary import summary_of
+from raynas.tasks.images.survey import Wanted, survey_of
 from raynas.tasks.task import Data, Task
 
 if TYPE_CHECKING:
@@ -48,6 +54,10 @@ class ImageClassification(Task):
             the side, gone); None: crop, and flip for colour (letters and digits have a side, and are mostly grey).
         image_column: of a Parquet file; None: found by name or metadata.
         label_column: likewise.
+        layout: of a folder that can be read in two ways: ``"classes"`` (all its folders are classes) or ``"splits"``
+            (it holds ``train``, and perhaps ``val`` and ``test``); None: its content decides.
+        levels: of images deeper than 8 bits: the values that become black and white, the same in all of them; None:
+            the range of the data (``levels.py``). ``[]``: such images are refused.
         content: the data's hash, as :attr:`content` gave it before; other data is then refused, and decoded data is
             used even where the source has moved.
 
@@ -57,6 +67,8 @@ class ImageClassification(Task):
 
     name = "images"
     #: A rung compares averaged weights under a rate that does not know when the training ends (docs/training.md).
+    input_dtype = "float32"
+    outputs = "classes"
     recipe = MappingProxyType({"batch_size": 64, "label_smoothing": 0.1, "schedule": "wsd", "ema": 0.99})
 
     def __init__(
@@ -71,14 +83,19 @@ class ImageClassification(Task):
         augment: Sequence[str] | None = None,
         image_column: str | None = None,
         label_column: str | None = None,
+        layout: Layout | None = None,
+        levels: Sequence[float] | None = None,
         content: str | None = None,
     ) -> None:
         _need("fit", fit, fit in FITS, "'crop' or 'resize'")
         _need("channels", channels, channels in (None, 1, 3), "1 or 3")
         _need("max_unreadable", max_unreadable, 0 <= max_unreadable < 1, "in [0, 1)")
-        self._wanted = Wanted(_size(size), fit, channels, max_unreadable)
+        _need("layout", layout, layout is None or layout in LAYOUTS, "'classes' or 'splits'")
+        self._wanted = Wanted(_size(size), fit, channels, max_unreadable, _levels(levels))
         self._columns = (image_column, label_column)
-        self._path: Path | None = Path(data).expanduser().absolute() if data else None
+        self._layout = layout
+        self._folder = Path.cwd()  # of a worker it may be another one
+        self._path: Path | None = absolute(data) if data else None
         self._set_up(None, validation, augment, content)
 
     @classmethod
@@ -110,6 +127,8 @@ class ImageClassification(Task):
         side = shape[2:4] if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3) else shape[1:3]
         task._wanted = Wanted((side[0], side[-1]) if side else None, "crop", None, 0.0)
         task._columns = (None, None)
+        task._layout = None
+        task._folder = Path.cwd()
         task._path = None
         task._set_up(Arrays(images, labels, classes, valid), validation, augment, None)
         return task
@@ -122,6 +141,8 @@ class ImageClassification(Task):
         _need("augment", augment, known, f"a list of {', '.join(AUGMENTATIONS)}")
         self._file = self._find(source, content)
         about = self.cached.about
+        if about.deep and self._wanted.levels == ():
+            refuse_deep(about.source, about.deep)
         if about.held_out and validation is not None:
             raise TaskError(
                 f"validation is {validation}, but {about.source} has a validation part of its own; leave it out"
@@ -139,61 +160,68 @@ class ImageClassification(Task):
         self.augmentations = usual if augment is None else tuple(augment)
 
     def _find(self, source: Source | None, content: str | None) -> Path:
-        """The cache file, decoded now where it is not there."""
-        options = {
+        """The cache file, decoded now where it is not there.
+
+        Args:
+            source: the data, where they are in memory.
+            content: of the data that a search began with.
+        """
+        options: dict[str, Any] = {
             "size": self._wanted.size,
             "fit": self._wanted.fit,
             "channels": self._wanted.channels,
             "max_unreadable": self._wanted.max_unreadable,
             "columns": self._columns,
         }
+        if self._wanted.levels:
+            options["levels"] = self._wanted.levels
         if content is not None:
             path = cache_path(content, options)
             if open_cache(path) is not None:
                 self.content = content
                 return path
-        source = source or self._source()
-        try:
-            self.content = source.content()
-        except OSError as error:
-            raise TaskError(f"{source.name} cannot be read: {error}") from None
-        if content not in (None, self.content):
-            raise TaskError(
-                f"{source.name} has changed since this search began, and what was decoded then is gone; "
-                "bring the old data back, or start a new search"
-            )
-        path = cache_path(self.content, options)
-        if open_cache(path) is None:
+        notes = cache_folder() / "contents"
+
+        def read(as_first: bool = False) -> Source:
+            return source or source_at(self._path, notes, self._columns, self._layout, self._folder, as_first)
+
+        found = identify(read(), notes) if content is None else identify_again(read, content, notes)
+        self.content = found.content
+        path = cache_path(found.content, options)
+        before = open_cache(path)
+        if before is None:
             with building(path):
                 if open_cache(path) is None:  # else another process made it while we waited
-                    build(path, source, self._wanted)
+                    losses = Losses(found.source.passed_over if content is None else (), begun=content is not None)
+                    build(
+                        path, found.source, self._wanted, found.survey or survey_of(found.source, losses), found.state
+                    )
                     self._warn(path)
+        elif content is None:  # what is passed over may have grown since
+            losses = Losses(found.source.passed_over)
+            losses.unreadable, losses.examples = before.about.unreadable, list(before.about.examples)
+            counts = dict(zip(before.about.classes, before.about.counts, strict=True))
+            losses.check_share(found.source.name, before.about.size, self._wanted.max_unreadable, counts)
+            losses.check_classes(found.source.name, counts)
         return path
-
-    def _source(self) -> Source:
-        path, notes = self._path, cache_folder() / "contents"
-        if path is None:
-            raise TaskError("say which data: --data PATH (a Parquet file, or a folder CLASS/NAME.jpg)")
-        if not path.exists():
-            raise TaskError(f"there is no data at {path}; give a Parquet file, or a folder CLASS/NAME.jpg")
-        try:
-            if path.is_file() or any(path.glob("*.parquet")) or any(path.glob("data/*.parquet")):
-                return Parquet(path, notes, *self._columns)
-            return Folder(path, notes)
-        except OSError as error:
-            raise TaskError(f"{path} cannot be read: {error}") from None
 
     def _warn(self, path: Path) -> None:
         """Says once, when the data is decoded, what was left out of it."""
         cached = open_cache(path)
-        if cached is not None and cached.about.unreadable:
-            about = cached.about
+        if cached is None:
+            return
+        about = cached.about
+        if about.unreadable:
             more = ", …" if about.unreadable > len(about.examples) else ""
             print(
                 f"skipped {about.unreadable} of {about.size + about.unreadable} images that cannot be read: "
                 f"{', '.join(about.examples)}{more}",
                 file=sys.stderr,
             )
+        if about.passed_over:
+            print(f"passed over in {about.source}: {kinds_in_words(dict(about.passed_over))}", file=sys.stderr)
+        if about.blank:
+            print(f"{about.blank} of {about.size} images in {about.source} are of one value each", file=sys.stderr)
 
     @property
     def cached(self) -> Cached:
@@ -215,18 +243,8 @@ class ImageClassification(Task):
 
     @property
     def summary(self) -> str:
-        """One line: how many images of what kind, and what was done to them."""
-        about = self.cached.about
-        channels, height, width = about.shape
-        kind = "grey" if channels == 1 else "colour"
-        words = f"{about.size:,} images in {self.num_classes} classes, {height}x{width} {kind}"
-        if about.fitted:
-            how = "scaled, cropped to the middle" if self._wanted.fit == "crop" else "resized"
-            smallest, largest = (f"{high}x{wide}" for high, wide in about.sizes)
-            words += f" ({how} from {smallest})" if smallest == largest else f" ({how} from {smallest} to {largest})"
-        own = "the data's own" if about.held_out else f"{self.valid_size / about.size:.0%} of each class"
-        words += f"; {self.valid_size:,} to validate with ({own})"
-        return words + (f"; {about.unreadable} skipped as unreadable" if about.unreadable else "")
+        """One line: how many images of what kind in which classes, and what was done to them."""
+        return summary_of(self.cached.about, self.valid_size, self._wanted.fit)
 
     def load(self) -> Data:
         """Views of the mapped file: nothing is copied.
@@ -270,6 +288,8 @@ class ImageClassification(Task):
             max_unreadable=self._wanted.max_unreadable,
             image_column=self._columns[0],
             label_column=self._columns[1],
+            layout="classes" if self._layout == "classes" else None,
+            levels=self.cached.about.levels or (),
         )
         about = other.cached.about
         there = [name for name, count in zip(about.classes, about.counts, strict=True) if count]
@@ -298,8 +318,10 @@ class ImageClassification(Task):
 
     def preprocessing(self) -> dict[str, Any] | None:
         mean, scale = (tensor.flatten().tolist() for tensor in self._normal)
+        levels = self.cached.about.levels
         return {
             **(super().preprocessing() or {}),
+            **({} if levels is None else {"levels": list(levels)}),
             "fit": self._wanted.fit,
             "normalise": [{"subtract": mean}, {"multiply": scale}],
             "classes": list(self.classes),
@@ -332,3 +354,12 @@ def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     whole = not isinstance(pair, str) and len(pair) == 2 and all(type(side) is int and side >= 1 for side in pair)
     _need("size", size, whole, "a number of pixels, or [height, width]")
     return (pair[0], pair[1])
+
+
+def _levels(levels: Sequence[float] | None) -> Levels | tuple[()] | None:
+    if levels is None:
+        return None
+    numbers = not isinstance(levels, str) and all(type(value) in (int, float) for value in levels)
+    whole = numbers and (not levels or (len(levels) == 2 and -math.inf < levels[0] < levels[1] < math.inf))
+    _need("levels", levels, whole, "[black, white], two numbers of which the second is larger")
+    return (float(levels[0]), float(levels[1])) if levels else ()

@@ -20,6 +20,16 @@ SETTLED_SECONDS = 2.0
 _BLOCK = 1 << 20
 
 
+def state_of(files: Mapping[str, Path]) -> str:
+    """A hash of the files' names, places, sizes and times: it changes where one of them was written to.
+
+    Raises:
+        OSError: a file is gone.
+    """
+    state, _ = _looked_at(files)
+    return state
+
+
 def content_of(files: Mapping[str, Path], notes: Path) -> str:
     """The hash of named files: 32 hex digits, of the names and the bytes, whatever folder they lie in.
 
@@ -31,14 +41,8 @@ def content_of(files: Mapping[str, Path], notes: Path) -> str:
         OSError: a file cannot be read.
     """
     looked = time.time()
-    signature = hashlib.blake2b(digest_size=16)
-    newest = 0.0
-    for name, path in sorted(files.items()):
-        status = path.stat()
-        newest = max(newest, status.st_ctime, status.st_mtime)
-        times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        signature.update(repr((name, str(path), times)).encode())
-    note = notes / f"{signature.hexdigest()}.json"
+    state, newest = _looked_at(files)
+    note = notes / f"{state}.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         return str(json.loads(note.read_text())["content"])
     content = hashlib.blake2b(digest_size=16)
@@ -51,6 +55,18 @@ def content_of(files: Mapping[str, Path], notes: Path) -> str:
             temporary.write_text(json.dumps({"content": content.hexdigest()}))
             os.replace(temporary, note)
     return content.hexdigest()
+
+
+def _looked_at(files: Mapping[str, Path]) -> tuple[str, float]:
+    """A hash of what the file system says of the files, and the time of the latest change (s)."""
+    signature = hashlib.blake2b(digest_size=16)
+    newest = 0.0
+    for name, path in sorted(files.items()):
+        status = path.stat()
+        newest = max(newest, status.st_ctime, status.st_mtime)
+        times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        signature.update(repr((name, str(path), times)).encode())
+    return signature.hexdigest(), newest
 
 
 def _hash(path: Path) -> str:

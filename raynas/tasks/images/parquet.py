@@ -1,60 +1,74 @@
-"""Images in Parquet files: encoded (Hugging Face's layout, or plain bytes) or as arrays of pixels."""
+"""Images in Parquet files: encoded (Hugging Face's layout, or plain bytes), as arrays of pixels, or by their paths."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raynas.errors import TaskError
-from raynas.tasks.images.fingerprint import content_of
-from raynas.tasks.images.source import Sample, Source, part_of
+from raynas.tasks.images.fingerprint import content_of, state_of
+from raynas.tasks.images.rows import Labels, file_of, holds_paths, path_of, pixels_or_bytes
+from raynas.tasks.images.source import PARTS, Sample, Source, first_part, words
 
-IMAGE_NAMES = ("image", "img", "images", "picture", "pixels", "pixel_values", "bytes", "jpg", "png")
-LABEL_NAMES = ("label", "labels", "class", "target", "targets", "fine_label", "category", "y")
-_LABEL_TYPES = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
+#: Usual names of columns, the likelier first; upper and lower case are one.
+IMAGE_NAMES = (
+    *("image", "img", "images", "picture", "pixels", "pixel_values", "bytes", "jpg", "png", "jpeg", "webp", "photo"),
+    *("image_bytes", "image_data", "image_path", "img_path", "image_file", "file_path", "filepath", "file_name"),
+    *("filename", "file", "path"),
+)
+LABEL_NAMES = (
+    *("label", "labels", "class", "target", "targets", "fine_label", "category", "y", "cls", "class_id", "class_name"),
+    *("label_id", "label_name", "class_label", "category_id", "category_name"),
+)
 _ROWS = 512  # read at a time: some tens of MB with photographs
 
 
 class Parquet(Source):
     """One Parquet file, or a folder of them.
 
-    The image column holds encoded images (bytes, or a struct with ``bytes``) or pixels (nested lists ``(H, W)``,
-    ``(H, W, C)`` or ``(C, H, W)`` of values 0 to 255; a flat list counts as square, channels first). The label column
-    holds numbers or names; the classes' names come from the schema's Hugging Face metadata where they stand there.
-    Files of a folder named ``train…`` and ``validation…`` are these parts; ``test…`` is left alone.
+    The image column holds encoded images (bytes, or a struct with ``bytes``), pixels (nested lists ``(H, W)``,
+    ``(H, W, C)`` or ``(C, H, W)`` of numbers; a flat list counts as square, channels first), or paths of image files,
+    relative to the Parquet file's folder or to ``folder``. The label column holds numbers or names; the classes' names
+    come from the schema's Hugging Face metadata where they stand there. Files of a folder named ``train…`` and
+    ``validation…`` are these parts; ``test…`` is left alone.
 
     Args:
         path: the file or folder.
         notes: where hashes are remembered.
         image_column: found by metadata or name where not given (``IMAGE_NAMES``).
         label_column: likewise (``LABEL_NAMES``).
+        folder: a second place that paths of images may be relative to.
+        as_first: take the files that the first release took.
 
     Raises:
-        TaskError: a file that is not Parquet, a column that is not there.
+        TaskError: a file that is not Parquet, a column that is not there or holds no images or no classes, or files
+            of which it cannot be told which part they are.
     """
 
     def __init__(
-        self, path: Path, notes: Path, image_column: str | None = None, label_column: str | None = None
+        self,
+        path: Path,
+        notes: Path,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        *,
+        folder: Path | None = None,
+        as_first: bool = False,
     ) -> None:
         self.name = str(path)
         self._notes = notes
-        files = [path] if path.is_file() else sorted({*path.glob("*.parquet"), *path.glob("data/*.parquet")})
-        parts = {file: part_of(file.name) for file in files} if path.is_dir() else {}
-        if any(part == "train" for part in parts.values()):
-            files = [file for file in files if parts[file] in ("train", "valid")]
-        self._files = [(file, parts.get(file) == "valid") for file in files]
-        self._files.sort(key=lambda entry: entry[1])
-        self.own_split = any(held_out for _, held_out in self._files)
+        files = parquet_files(path)
+        parts = _first_parts(path, files) if as_first else _parts(path, files)
+        self._files = sorted(parts.items(), key=lambda entry: entry[1])
+        self.own_split = any(parts.values())
         self._root = path if path.is_dir() else path.parent
 
-        opened = [self._open(file) for file, _ in self._files]
+        opened = [_open(file) for file, _ in self._files]
         schema = opened[0].schema_arrow
         self.size = sum(file.metadata.num_rows for file in opened)
         features = _features(schema)
@@ -64,49 +78,118 @@ class Parquet(Source):
             for column in (self._image, self._label):
                 if column not in file.schema_arrow.names:
                     raise TaskError(f"the files of {path} differ: one has no column {column!r}")
-        self.classes, self._numbers = self._classes(features)
+        self._folders = list(
+            dict.fromkeys([*(file.parent for file, _ in self._files), self._root, folder or Path.cwd()])
+        )
+        self._paths = self._all_paths() if any(holds_paths(file, self._image) for file in opened) else {}
+        self._labels = Labels(self.name, self._label, [file for file, _ in self._files], features.get(self._label))
+        self.classes = self._labels.classes
 
-    def _open(self, path: Path) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            first = str(error).splitlines()[0]
-            raise TaskError(f"{path} cannot be read as Parquet: {first}") from None
+    def _all_paths(self) -> dict[str, Path | None]:
+        """Every path that a row without bytes names, and its file; None where it is not there.
 
-    def _classes(self, features: dict[str, Any]) -> tuple[tuple[str, ...], dict[Any, int]]:
-        """The classes' names, and the number of each label as stored."""
-        stored = self._open(self._files[0][0]).schema_arrow.field(self._label).type
-        stored = stored.value_type if pa.types.is_dictionary(stored) else stored
-        if not any(holds(stored) for holds in _LABEL_TYPES):
-            raise TaskError(
-                f"column {self._label!r} of {self.name} holds {stored} values; class numbers or names are needed"
-            )
-        feature = features.get(self._label)
-        names = feature.get("names") if isinstance(feature, dict) else None
-        if names:
-            known = {str(name): number for number, name in enumerate(names)}
-            return tuple(map(str, names)), {**known, **dict(enumerate(range(len(names))))}
-        values: set[Any] = set()
+        Raises:
+            TaskError: none of them is, and most images are such.
+        """
+        found: dict[str, Path | None] = {}
         for file, _ in self._files:
-            for batch in self._open(file).iter_batches(1 << 16, columns=[self._label]):
-                values.update(batch.column(0).unique().to_pylist())
-        values -= {None, -1}  # -1: Hugging Face's "no label"
-        ordered = sorted(values)
-        return tuple(map(str, ordered)), {value: number for number, value in enumerate(ordered)}
+            for batch in _open(file).iter_batches(_ROWS, columns=[self._image]):
+                for value in batch.column(0):
+                    stored = path_of(value)
+                    if stored is not None and stored not in found:
+                        found[stored] = file_of(stored, self._folders)
+        if 2 * len(found) > self.size and not any(found.values()):
+            first = next(iter(found))
+            where = " or ".join(map(str, self._folders))
+            raise TaskError(
+                f"column {self._image!r} of {self.name} holds paths of images; there is no {first[:80]!r} in {where};"
+                " put the Parquet file beside the images, or start from the folder that the paths are relative to"
+            )
+        return found
 
     def samples(self) -> Iterator[Sample]:
         for path, held_out in self._files:
             row = 0
-            for batch in self._open(path).iter_batches(_ROWS, columns=[self._image, self._label]):
+            for batch in _open(path).iter_batches(_ROWS, columns=[self._image, self._label]):
                 images, labels = batch.column(self._image), batch.column(self._label)
                 for image, label in zip(images, labels.to_pylist(), strict=True):
                     name = f"{path.relative_to(self._root)} row {row}"
-                    yield Sample(name, _pixels_or_bytes(image), self._numbers.get(label), held_out)
+                    stored = path_of(image) if self._paths else None
+                    content = pixels_or_bytes(image) if stored is None else self._paths[stored]
+                    if stored is not None:
+                        name += f": {stored}"
+                    yield Sample(name, content, self._labels.number(label), held_out)
                     row += 1
 
     def content(self) -> str:
+        return content_of(self._all_files(), self._notes)
+
+    def state(self) -> str:
+        return state_of(self._all_files())
+
+    def _all_files(self) -> dict[str, Path]:
         files = {str(path.relative_to(self._root)) if len(self._files) > 1 else "": path for path, _ in self._files}
-        return content_of(files, self._notes)
+        return {**files, **{f"image {stored}": path for stored, path in self._paths.items() if path is not None}}
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """The Parquet files of a folder; a file itself."""
+    return [path] if path.is_file() else sorted({*path.glob("*.parquet"), *path.glob("data/*.parquet")})
+
+
+def _parts(path: Path, files: list[Path]) -> dict[Path, bool]:
+    """The files that are read, and whether each is for validation.
+
+    Raises:
+        TaskError: two files claim to be the same part, or one beside the training part is none.
+    """
+    if path.is_file():
+        return {path: False}
+    names: dict[str | None, dict[tuple[str, ...], list[Path]]] = {}
+    for file in files:
+        shown = tuple(word for word in words(file.stem) if word != "of")  # train-00000-of-00002
+        part = next((PARTS[word] for word in shown if word in PARTS), None)
+        names.setdefault(part, {}).setdefault(shown, []).append(file)
+    for part in ("train", "valid"):
+        if len(names.get(part, ())) > 1:
+            several = ", ".join(group[0].name for group in names[part].values())
+            raise TaskError(
+                f"{path} has Parquet files of several names for one part of the data: {several}; keep those of one "
+                "name there, or give one file"
+            )
+    unnamed = [file for group in names.get(None, {}).values() for file in group]
+    train = [file for group in names.get("train", {}).values() for file in group]
+    if train and unnamed:
+        columns = set(_open(train[0]).schema_arrow.names)
+        alike = [file for file in unnamed if columns <= set(_open(file).schema_arrow.names)]
+        if alike:
+            raise TaskError(
+                f"{path} can be read in two ways: {alike[0].name} belongs to the training data, or it does not, as "
+                f"{train[0].name} says train; take it out of the folder, or give one file"
+            )
+    valid = [file for group in names.get("valid", {}).values() for file in group]
+    found = {**dict.fromkeys(train or unnamed, False), **dict.fromkeys(valid, True)}
+    if train or unnamed:
+        return found
+    if len(names) > 1:
+        raise TaskError(f"{path} has no Parquet file to train on: {', '.join(file.name for file in files)}")
+    return dict.fromkeys(files, False)  # a folder of one part alone was given for that part
+
+
+def _first_parts(path: Path, files: list[Path]) -> dict[Path, bool]:
+    """The first release's choice of files."""
+    parts = {file: first_part(file.name) for file in files} if path.is_dir() else dict.fromkeys(files)
+    if any(part == "train" for part in parts.values()):
+        parts = {file: part for file, part in parts.items() if part in ("train", "valid")}
+    return {file: part == "valid" for file, part in parts.items()}
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise TaskError(f"{path} cannot be read as Parquet: {first}") from None
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -128,51 +211,11 @@ def _column(
     for column, feature in features.items():
         if isinstance(feature, dict) and feature.get("_type") in types and column in schema.names:
             return column
-    for column in IMAGE_NAMES if what == "image" else LABEL_NAMES:
-        if column in schema.names:
-            return column
+    for names in (schema.names, {column.lower(): column for column in schema.names}):
+        for column in IMAGE_NAMES if what == "image" else LABEL_NAMES:
+            if column in names:
+                return column if isinstance(names, list) else names[column]
     raise TaskError(
         f"{name} has no {what} column that could be told by its name; it has: {', '.join(schema.names)} "
         f"(name it: {what}_column)"
     )
-
-
-def _pixels_or_bytes(value: pa.Scalar) -> bytes | np.ndarray | None:
-    """An image as it stands in a row; None where there is none, or where it cannot be one."""
-    if isinstance(value, pa.ExtensionScalar):
-        value = value.value
-    if isinstance(value, pa.StructScalar):
-        try:
-            value = value["bytes"]
-        except KeyError:
-            return None
-    stored = value.as_py()
-    if stored is None or isinstance(stored, bytes):
-        return stored
-    try:
-        pixels = np.asarray(stored)
-    except ValueError:
-        return None
-    return pixels_of(pixels)
-
-
-def pixels_of(pixels: np.ndarray) -> np.ndarray | None:
-    """Numbers as an image ``(H, W)`` or ``(H, W, C)`` in uint8; None where they cannot be one."""
-    if pixels.ndim == 1:
-        for channels in (1, 3):
-            side = math.isqrt(pixels.size // channels)
-            if side and channels * side * side == pixels.size:
-                pixels = pixels.reshape(channels, side, side)
-                break
-    if pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[2] not in (1, 3):
-        pixels = pixels.transpose(1, 2, 0)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    grey_or_rgb = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
-    if not grey_or_rgb or not pixels.size or pixels.dtype.kind not in "iuf":
-        return None
-    if pixels.dtype != np.uint8:
-        if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 255):
-            return None
-        pixels = pixels.round().astype(np.uint8)
-    return pixels
