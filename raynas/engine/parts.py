@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import random
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,7 @@ def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
         task_arguments(spec),
     )
     require_same_space(result, parts.space)
-    return parts
+    return replace(parts, space=parts.space.with_id_rule(result.begun["space"].get("id_rule", 1)))
 
 
 def require_same_space(result: SearchResult, space: Space) -> None:

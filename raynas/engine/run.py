@@ -60,6 +60,7 @@ def begin(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "id_rule": parts.space.id_rule,
                 "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
