@@ -24,9 +24,8 @@ def print_plan(plan: Plan) -> None:
     console.print()
     if plan.data:
         say(console, f"data: {plan.data}")
-    size = "infinitely many" if plan.size == math.inf else size_words(str(plan.size))
-    least = "" if plan.size_exact else "at least "
-    say(console, f"architectures: {least}{size}; one of them:")
+    size = "infinitely many" if plan.size == math.inf else size_words(str(plan.size), plan.size_exact)
+    say(console, f"architectures: {size}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()
