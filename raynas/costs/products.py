@@ -50,7 +50,8 @@ class UncountedProducts(TorchDispatchMode):
         packet = func.overloadpacket
         scale = _COMPLEX if isinstance(out, Tensor) and out.is_complex() else 1
         if packet in FORMULAS:
-            self.flops += scale * 2 * FORMULAS[packet](out, *args, **(kwargs or {}))
+            named = {key: value for key, value in (kwargs or {}).items() if key != "out"}
+            self.flops += scale * 2 * FORMULAS[packet](out, *args, **named)
         elif packet in flop_registry:
             if scale > 1:
                 counted = flop_registry[packet](*args, **(kwargs or {}), out_val=out)
@@ -93,7 +94,7 @@ def _vectors(out: Tensor, one: Tensor, other: Tensor) -> int:
     return one.numel()
 
 
-def _add_batches(out: Tensor, added: Tensor, left: Tensor, right: Tensor, **_: Any) -> int:
+def _add_matrices(out: Tensor, added: Tensor, left: Tensor, right: Tensor, **_: Any) -> int:
     return left.numel() * right.shape[-1]
 
 
@@ -125,7 +126,11 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     aten.addmv: _add_matrix_vector,
     aten.dot: _vectors,
     aten.vdot: _vectors,
-    aten.addbmm: _add_batches,
+    aten.addmv_: _add_matrix_vector,
+    aten.addmm_: _add_matrices,
+    aten.addbmm: _add_matrices,
+    aten.addbmm_: _add_matrices,
+    aten.baddbmm_: _add_matrices,
     aten._int_mm: _matrices,
     aten._trilinear: _trilinear,
     aten._cdist_forward: _distances,

@@ -17,7 +17,7 @@ from pathlib import Path
 from raynas.errors import SpaceError
 from raynas.simulate.processes import available_cores, for_all
 from raynas.space import Architecture, Space
-from raynas.space.canonical import RULE, VERSION
+from raynas.space.canonical import VERSION
 
 #: So many rows are computed before it is worth asking how long the rest takes.
 _PROBE = 100
@@ -73,7 +73,7 @@ def _folder() -> Path:
 
 def _key(space: Space, architectures: Sequence[Architecture]) -> str:
     """Of the template, the version and the rule of ids, and the rows."""
-    digest = hashlib.sha256(f"{space.fingerprint} {VERSION} {RULE}".encode())
+    digest = hashlib.sha256(f"{space.fingerprint} {VERSION} {space.id_rule}".encode())
     for architecture in architectures:
         digest.update(json.dumps(architecture.to_json(), sort_keys=True).encode())
     return digest.hexdigest()[:32]

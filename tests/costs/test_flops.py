@@ -182,6 +182,10 @@ PRODUCTS: dict[str, tuple[Any, list[tuple[int, ...]], list[tuple[int, ...]], int
     "two vectors": (lambda x, w: torch.dot(x[0], w), [(1, 8)], [(8,)], 8),
     "addmv": (lambda x, b, w: torch.addmv(b, x, w), [(5, 8)], [(5,), (8,)], 5 * 8),
     "addbmm": (lambda x, b, w: torch.addbmm(b, x, w), [(3, 5, 8)], [(5, 4), (3, 8, 4)], 3 * 5 * 8 * 4),
+    "addmm, in place": (lambda x, w: x.new_zeros(5, 4).addmm_(x, w), [(5, 8)], [(8, 4)], 5 * 8 * 4),
+    "matrix and vector, into one": (
+        lambda x, w: torch.mv(x, w.detach(), out=x.new_zeros(5)), [(5, 8)], [(8,)], 5 * 8,
+    ),
     "bilinear": (functional.bilinear, [(3, 4), (3, 5)], [(6, 4, 5), (6,)], 3 * (6 * 4 * 5 + 6 * 5)),
     "bilinear, sequences": (functional.bilinear, [(3, 7, 4), (3, 7, 5)], [(6, 4, 5)], 21 * (6 * 4 * 5 + 6 * 5)),
     "einsum of three": (
