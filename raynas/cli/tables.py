@@ -165,9 +165,8 @@ def _size(entry: dict[str, Any]) -> str:
     """How large a space is; where only the recipe makes it infinite, its networks are what one wants to know."""
     size, bare = entry["size"], entry["size_without_recipe"]
     if size == "inf" and bare != "inf":
-        return f"{size_words(bare)} networks, recipes without end"
-    least = "" if entry["size_exact"] else "at least "
-    return f"{least}{size_words(size)} architectures"
+        return f"{size_words(bare, entry['size_exact'])} networks, recipes without end"
+    return f"{size_words(size, entry['size_exact'])} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:

@@ -299,7 +299,7 @@ def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
     task_source = resumed_source("raynas.tasks", spec["task"], task, folder, [space_source])
     parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
     require_same_space(result, parts.space)
-    return parts
+    return replace(parts, space=parts.space.with_id_rule(result.begun["space"].get("id_rule", 1)))
 
 
 def require_same_space(result: SearchResult, space: Space) -> None:

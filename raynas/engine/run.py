@@ -91,6 +91,7 @@ def _write_beginning(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "id_rule": parts.space.id_rule,
                 "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),

@@ -30,10 +30,9 @@ def description(history: History, folder: Path, live: bool) -> str:
     counts = history.counts
     space, spec = search["space"], search["spec"]
     size = space.get("size", "")
-    least = "" if space.get("size_exact", True) else "at least "
     lines = [
         f"Search **{search['name']}**: space `{space.get('reference')}`"
-        + (f" ({least}{_size(size)} architectures)" if size else "")
+        + (f" ({_size(size, space.get('size_exact', True))} architectures)" if size else "")
         + f", task `{search['task'].get('reference')}`, strategy {spec.get('strategy')}, "
         f"objective {objective.metric} ({objective.mode}).",
         "",
@@ -125,8 +124,11 @@ def runs_page(address: str, experiment_id: str) -> str:
     return f"{page}?workflowType=machine_learning&viewStateShareKey={VIEW_KEY}"
 
 
-def _size(text: str) -> str:
+def _size(text: str, exact: bool) -> str:
     """A count of architectures, as the journal has it."""
     if text == "inf":
         return "infinitely many"
-    return text if len(text) <= 9 else f"about 10^{len(text) - 1}"
+    words = text if len(text) <= 9 else f"10^{len(text) - 1}"
+    if not exact:
+        return f"at least {words}"
+    return words if len(text) <= 9 else f"about {words}"

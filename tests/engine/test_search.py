@@ -95,17 +95,34 @@ def test_with_one_worker_a_search_is_the_same_each_time(tmp_path: Path) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_finished_search_goes_on_with_more_trials(tmp_path: Path) -> None:
-    first = quick(tmp_path, workers=1)
-    same = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+def test_a_finished_search_of_an_earlier_release_goes_on_with_more_trials_and_with_its_own_ids(tmp_path: Path) -> None:
+    space = Space(
+        flat=op(nn.Flatten),
+        hidden=op(nn.Linear, out_features=Choice(*range(8, 38))),
+        drop=op(nn.Dropout, Choice(0.0, 0.1)),
+        head=nn.Identity,
+    )
+    before = space.with_id_rule(1)
+    assert space.trial_id(space.default()) != before.trial_id(space.default())
+    first = quick(tmp_path, before, workers=1)
+    journal = first.folder / "journal.jsonl"
+    begun, *events = journal.read_text().splitlines()
+    started = json.loads(begun)
+    assert started["space"].pop("id_rule") == 1
+    journal.write_text("\n".join([json.dumps(started), *events, ""]))  # as that release wrote it
+    same = raynas.resume("s", home=tmp_path, space=space, evaluator=Synthetic())
     assert len(same.history.sessions) == 1, "nothing was left to do"
-    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=12)
+    more = raynas.resume("s", home=tmp_path, space=space, evaluator=Synthetic(), trials=12)
     assert [trial.trial_id for trial in more.history.trials.values()][:8] == [
         trial.trial_id for trial in first.history.trials.values()
     ]
-    check_journal(first.folder / "journal.jsonl", small(), trials=12)
+    check_journal(journal, before, trials=12)
     assert more.spec["trials"] == 12
     assert raynas.load("s", tmp_path).spec["trials"] == 12
+    started["space"]["id_rule"] = 99
+    journal.write_text("\n".join([json.dumps(started), *events, ""]))
+    with pytest.raises(SpaceError, match="ids by rule 99 are of another release"):
+        raynas.resume("s", home=tmp_path, space=space, evaluator=Synthetic(), trials=20)
 
 
 def test_a_small_space_is_searched_whole_and_the_end_says_so(tmp_path: Path) -> None:
