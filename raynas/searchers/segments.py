@@ -278,19 +278,24 @@ class Segments:
         self._made = [Segment.of(IDENTITY)]
         self._index: dict[int, dict[Any, int]] = {leaf.kind: {} for leaf in self._leaves}
 
-    def fold(self, samples: Sequence[Architecture]) -> None:
+    def fold(self, samples: Sequence[Architecture], points: HolePoints) -> None:
         """Where samples have many labels, an operation's class alone is its label in walks, or a digest of it."""
-        labels = {label for it in samples for leaf in self._leaves for label in leaf.read(it).labels}
+        labels = {figure[0] for it in self._segments(samples, points)[0] for figure in it.figures}
         if len(labels) > self.LABELS:
             self._label = _class_name
             if len({*map(_class_name, labels)}) > self.LABELS:
                 self._label = partial(_digest, count=self.LABELS)
             self._forget()
 
-    def composed(
-        self, architectures: Sequence[Architecture], points: HolePoints
-    ) -> tuple[Composed, list[Segment]]:
+    def composed(self, architectures: Sequence[Architecture], points: HolePoints) -> tuple[Composed, list[Segment]]:
         """Architectures, whose holes are ``points``, summed up; and the segments that they have."""
+        segments, which = self._segments(architectures, points)
+        return Composed(segments, which), segments
+
+    def _segments(
+        self, architectures: Sequence[Architecture], points: HolePoints
+    ) -> tuple[list[Segment], NDArray[np.intp]]:
+        """The different segments, and which of them each architecture has, shape ``(architectures, leaves)``."""
         if len(self._made) > self.REMEMBERED:
             self._forget()
         depths = {path: np.array([it.get(path, 0) for it in architectures]) for path in self._depths}
@@ -308,8 +313,7 @@ class Segments:
                     known[value] = len(self._made) - 1
             which[rows, part] = np.array([known[value] for value in found], np.intp)[inverse]
         used, places = np.unique(which, return_inverse=True)
-        segments = [self._made[index] for index in used]
-        return Composed(segments, places.reshape(which.shape)), segments
+        return [self._made[index] for index in used], places.reshape(which.shape)
 
 
 class _Key:
