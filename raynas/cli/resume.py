@@ -8,7 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from raynas.cli import complete
-from raynas.cli.limits import Address, Events, Finalists, Quiet, Repeats, Time, Trials, Workers, finish, given, one_of
+from raynas.cli.limits import (
+    Address,
+    Events,
+    Finalists,
+    Mlflow,
+    Quiet,
+    Repeats,
+    StoreAddress,
+    Time,
+    Trials,
+    Workers,
+    finish,
+    given,
+    one_of,
+)
 from raynas.cli.read import Name
 
 
@@ -20,6 +34,8 @@ def resume(
     repeats: Repeats = None,
     workers: Workers = None,
     address: Address = None,
+    mlflow: Mlflow = None,
+    tracking_uri: StoreAddress = None,
     quiet: Quiet = False,
     json: Events = False,
 ) -> None:
@@ -43,7 +59,7 @@ def resume(
 
     one_of(quiet, json)
     settings: dict[str, Any] = {"trials": trials, "seconds": time, "finalists": finalists, "repeats": repeats}
-    settings |= {"workers": workers, "address": address}
+    settings |= {"workers": workers, "address": address, "mlflow": mlflow, "tracking_uri": tracking_uri}
     found = api.load(name)
     before, sessions = found.history, len(found.history.sessions)
     waiting = "" if found.spec["task"] != "digits" else "checking the space and the task, starting Ray"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from raynas.engine.result import SearchResult
 from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
+from raynas.engine.tracked import take_address
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
 
@@ -112,6 +114,7 @@ def _prepare(
         asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
+    store = take_address(asked, home)
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
     parts = find_parts(
@@ -124,7 +127,7 @@ def _prepare(
     make_searcher(spec, parts.space)
     earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, parts, earlier
+    return spec, replace(parts, store=store), earlier
 
 
 def resume(
@@ -136,6 +139,8 @@ def resume(
     repeats: int | None = None,
     workers: int | None = None,
     address: str | None = None,
+    mlflow: bool | None = None,
+    tracking_uri: str | None = None,
     home: str | os.PathLike[str] | None = None,
     space: Any = None,
     task: Any = None,
@@ -147,6 +152,8 @@ def resume(
     Args:
         trials, seconds: new totals over all sessions.
         finalists, repeats: train so many of the leading networks again, so often (in all).
+        mlflow, tracking_uri: whether and where the search is written to MLflow from now on. A password in the address
+            is not kept: it is given again here, or as ``MLFLOW_TRACKING_URI``.
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -160,7 +167,7 @@ def resume(
     with FolderLock(folder):
         result = SearchResult(folder)
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
-        asked |= {"workers": workers, "address": address}
+        asked |= {"workers": workers, "address": address, "mlflow": mlflow, "tracking_uri": tracking_uri}
         given = {key for key, value in asked.items() if value is not None}
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
         spec = {**completed(result.spec), **changes}
@@ -171,6 +178,8 @@ def resume(
         parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
         if _nothing_left(result, spec):
             return result
+        parts = replace(parts, store=take_address(spec, folder.path.parent))
+        changes |= {key: spec[key] for key in changes if key == "tracking_uri"}  # without its password
         preflight(parts, spec)
         return run(folder, spec, parts, progress, history=result.history, changes=changes)
 

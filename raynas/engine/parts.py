@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import random
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ _PREFLIGHT_SAMPLES = 20
 
 @dataclass(frozen=True)
 class Parts:
-    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task."""
+    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
+
+    ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
+    """
 
     space_source: Source
     task_source: Source
@@ -36,6 +39,7 @@ class Parts:
     task: Any
     space: Space
     evaluator: Any
+    store: str | None = field(default=None, repr=False)
 
 
 def label(what: Any) -> str | None:

@@ -8,8 +8,8 @@ import platform
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.sources import keep_copy
 from raynas.engine.spec import write_spec
+from raynas.engine.tracked import tracked
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.journal import History, Writer
@@ -30,9 +31,6 @@ from raynas.space import Architecture
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
-
-#: How long a search's end waits for the tracker; it goes on by itself after that.
-_CATCH_UP_SECONDS, _CATCH_UP_HURRIED_SECONDS = 20.0, 2.0
 
 
 def begin(
@@ -126,7 +124,7 @@ def run(
         with (
             interruptible(session, seconds) as on_ready,
             _cluster(spec) as slots,
-            _tracked(folder, spec, session),
+            tracked(folder, session, parts.store),
         ):
             on_ready(counts=False)
             decisions = _decisions(history, spec, parts, slots)
@@ -166,22 +164,6 @@ def run(
         writer.close()
         folder.stop.unlink(missing_ok=True)
     return SearchResult(folder, history, tracking_message=session.tracking_message)
-
-
-@contextmanager
-def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> Iterator[None]:
-    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up."""
-    if not spec["mlflow"]:
-        yield
-        return
-    from raynas import tracking
-
-    tracker = tracking.start(folder.path, tracking_uri=spec["tracking_uri"])
-    try:
-        yield
-    finally:
-        hurry = session.stop_reason == "interrupted"
-        session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
 def _explanation(session: Session) -> str:
