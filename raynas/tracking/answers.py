@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from raynas.errors import UserError
 from raynas.tracking.redaction import without_secrets
@@ -67,6 +67,22 @@ def answers(tracking_uri: str, *, artifact: bool = False) -> Iterator[None]:
         elif artifact and not _is_of_the_network(error):
             trouble = Refused(_words(error, tracking_uri))
         raise trouble from None  # the other library's error may hold the address
+
+
+def all_of(writes: Iterable[Callable[[], None]]) -> None:
+    """Makes all the calls.
+
+    Raises:
+        Refused: one of them was refused; the others were made all the same.
+    """
+    refused: Refused | None = None
+    for write in writes:
+        try:
+            write()
+        except Refused as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
 
 
 def _sorted(error: Exception, tracking_uri: str) -> StoreTrouble:

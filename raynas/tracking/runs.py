@@ -55,15 +55,21 @@ def params(values: Mapping[str, Any], keys: Keys | None = None) -> dict[str, str
 
 
 def spec_params(spec: Mapping[str, Any]) -> dict[str, str]:
-    """A search's settings as parameters of the parent run, nested ones with dots; open ones are left out."""
+    """A search's settings as parameters of the parent run, nested ones with dots; open ones are left out.
+
+    So is an address that has its password, as earlier releases kept it: the parameter is there with it, and MLflow does
+    not let a parameter be changed.
+    """
+    if public_address(spec) != spec.get("tracking_uri"):
+        spec = {**spec, "tracking_uri": None}
     keys = Keys()
-    return {keys(name): clean_text(value_text(value), MAX_PARAM) for name, value in _flat(public_spec(spec), "")}
+    return {keys(name): clean_text(value_text(value), MAX_PARAM) for name, value in _flat(spec, "")}
 
 
-def public_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without the password that the store's address may hold."""
+def public_address(spec: Mapping[str, Any]) -> str | None:
+    """The store's address among a search's settings, without a password."""
     uri = spec.get("tracking_uri")
-    return {**spec, "tracking_uri": public_uri(uri)} if isinstance(uri, str) else dict(spec)
+    return public_uri(uri) if isinstance(uri, str) else None
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

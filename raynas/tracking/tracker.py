@@ -15,9 +15,6 @@ killed or resumed while nobody was looking comes out right.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -25,22 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from raynas.journal import TrialRecord
-from raynas.tracking import note, runs
-from raynas.tracking.answers import Refused, RunGone, StoreTrouble, Unreachable
+from raynas.tracking import runs, search_run
+from raynas.tracking.answers import Refused, RunGone, StoreTrouble, Unreachable, all_of
 from raynas.tracking.changes import Changes
 from raynas.tracking.identity import FOLDER_TAG, id_of_copy, is_copy
 from raynas.tracking.position import Position
 from raynas.tracking.redaction import public_uri
 from raynas.tracking.store import RunHandle, RunStore
 from raynas.tracking.uri import home_store
-
-#: The description of the search is written anew at most so often.
-_NOTE_SECONDS = 5.0
-
-#: What is written of a search besides its trials, as ``refused`` names it.
-_SEARCH_RUN, _DATA, _SPEC, _JOURNAL = "the search's run", "the data set", "spec.yaml", "journal.jsonl"
-_EXPERIMENT = "the experiment's tags"
-_SEARCH_THINGS = frozenset((_SEARCH_RUN, _DATA, _SPEC, _EXPERIMENT))
 
 #: The store's words are kept so long with what it refused.
 _REFUSAL = 200
@@ -73,7 +62,6 @@ class Tracker:
             self.position = self._nothing_written(search_id, tracked_as)
         self._refused = dict(self.position.refused)
         self._refused_before = frozenset(self._refused)  # of these it is not known what the store has
-        self._search_again = not _SEARCH_THINGS.isdisjoint(self._refused)
         self._tracked_as = ""  # the search's id in MLflow
         self._changes = Changes()
         self._history = self._changes.history
@@ -86,11 +74,8 @@ class Tracker:
         # whether close() has to look everything up again.
         self._doubtful: set[int] = set()
         self._in_doubt = False
-        # What the search's run was last given, to write what has changed alone.
-        self._note_about: tuple[Any, ...] = ()
-        self._note_due = 0.0
-        self._view = ""
-        self._spec_of_session = -1
+        self._search_run = search_run.SearchRun(folder, store, self._changes, self._attempt)
+        self._search_run.again = not search_run.THINGS.isdisjoint(self._refused)
 
     @property
     def unwritten(self) -> bool:
@@ -113,7 +98,7 @@ class Tracker:
             self._changes.take(
                 event,
                 written=known and _trial(event.get("trial")) not in before,
-                search_written=known and _SEARCH_RUN not in before,
+                search_written=known and search_run.RUN not in before,
             )
             self._last_time = event["time"]
 
@@ -137,9 +122,9 @@ class Tracker:
             for number in sorted(self._changes.trials):
                 self._write_trial(self._history.trials[number], parent, live)
             if parent.deleted:
-                self._refused = {what: words for what, words in self._refused.items() if what not in _SEARCH_THINGS}
+                self._refused = {what: words for what, words in self._refused.items() if what not in search_run.THINGS}
             else:
-                self._write_search(parent, live)
+                self._search_run.write(parent, self._experiment_id, live, first=self.position.seq < 0)
         except RunGone:
             raise StartOver from None
         except StoreTrouble as trouble:
@@ -156,7 +141,7 @@ class Tracker:
         """
         if self._history.search is None:
             return
-        self._note_due = 0.0
+        self._search_run.describe_now()
         self._changes.trials.update(self._history.running)
         self.flush(live)
         if self._in_doubt or self._refused:
@@ -164,12 +149,11 @@ class Tracker:
             # What was refused may be taken now, or a person has put it into the bin.
             self._stale = True
             self._changes.trials.update(n for n in self._history.trials if _trial(n) in self._refused)
-            self._search_again = not _SEARCH_THINGS.isdisjoint(self._refused)
+            self._search_run.again = not search_run.THINGS.isdisjoint(self._refused)
             self.flush(live)
             self._in_doubt = False
         assert self._parent is not None
-        parent = self._parent
-        self._attempt(_JOURNAL, lambda: self._copy_artifact(parent, "journal.jsonl"))
+        self._search_run.keep_journal(self._parent)
         self._save(closed=not live)
 
     def _attempt(self, what: str, write: Callable[[], None]) -> bool:
@@ -254,7 +238,7 @@ class Tracker:
             found = self.store.make_experiment(self._name, tracked_as, tags)
         self._experiment_id = found.experiment_id
         if found.tags.get(FOLDER_TAG) != here[FOLDER_TAG]:
-            self._attempt(_EXPERIMENT, lambda: self.store.tag_experiment(self._experiment_id, here))
+            self._attempt(search_run.EXPERIMENT, lambda: self.store.tag_experiment(self._experiment_id, here))
 
     @property
     def _name(self) -> str:
@@ -372,90 +356,9 @@ class Tracker:
             writes.append(
                 lambda: self.store.set_status(run, status, None if ended is None else runs.milliseconds(ended))
             )
-        _all_of(writes)
-
-    # -- the search's run ------------------------------------------------------------------------------------------
-
-    def _write_search(self, parent: RunHandle, live: bool) -> None:
-        sessions = self._history.sessions
-        reason = sessions[-1].reason if sessions else None
-        about = (live, reason, len(self._history.trials), len(self._history.ended), self._changes.best)
-        described = None
-        if about != self._note_about and time.monotonic() >= self._note_due:
-            described = note.description(self._history, self.folder, live)
-        status = runs.search_status(reason, live)
-        tags = runs.search_state(status, reason, len(sessions)) | self._names_of_keys()
-        first = self.position.seq < 0 or self._search_again
-        params = runs.spec_params(self._search["spec"]) if first else None
-        written = {**tags, **({} if described is None else {note.NOTE_TAG: described})}
-        points = self._changes.search_points
-        ended = sessions[-1].last_event_at if sessions else self._search["time"]
-        writes = [lambda: self.store.log(parent, metrics=points, params=params, tags=written)]
-        if status != parent.status:
-            writes.append(lambda: self.store.set_status(parent, status, runs.milliseconds(ended)))
-        if self._attempt(_SEARCH_RUN, lambda: _all_of(writes)):
-            points.clear()
-        if first:
-            self._attempt(_DATA, lambda: self._log_dataset(parent))
-        if self._spec_of_session != len(sessions) or self._search_again:
-            self._attempt(_SPEC, lambda: self._copy_artifact(parent, "spec.yaml"))
-            self._spec_of_session = len(sessions)
-        self._attempt(_EXPERIMENT, lambda: self._write_experiment(described))
-        if described is not None:
-            self._note_about, self._note_due = about, time.monotonic() + _NOTE_SECONDS
-        self._search_again = False
-
-    def _write_experiment(self, described: str | None) -> None:
-        """The saved view, and the search's description at the head of the experiment's page."""
-        tags = {} if described is None else {note.NOTE_TAG: described}
-        view = note.saved_view(self._history, self._changes.keys)
-        if view != self._view or self._search_again:
-            tags[note.VIEW_TAG] = view
-        self.store.tag_experiment(self._experiment_id, tags)
-        self._view = view
-
-    def _names_of_keys(self) -> dict[str, str]:
-        """What metrics are called whose names MLflow does not allow."""
-        changed = self._changes.keys.metrics.changed
-        if not changed:
-            return {}
-        return {"raynas.metric_names": runs.clean_text(json.dumps(changed, ensure_ascii=False), runs.MAX_TAG)}
-
-    def _copy_artifact(self, parent: RunHandle, name: str) -> None:
-        """Keeps a file of the search's folder, without the password that an earlier release may have left in it."""
-        spec = self._search["spec"]
-        secret, public = spec.get("tracking_uri"), runs.public_spec(spec).get("tracking_uri")
-        if secret == public:
-            self.store.copy_artifact(parent, self.folder / name)
-            return
-        text = (self.folder / name).read_text(encoding="utf-8", errors="backslashreplace")
-        for spelled in (str, json.dumps, lambda uri: json.dumps(uri, ensure_ascii=False)):
-            text = text.replace(spelled(secret).strip('"'), spelled(public).strip('"'))
-        self.store.write_artifact(parent, name, text)
-
-    def _log_dataset(self, run: RunHandle) -> None:
-        task = dict(self._search["task"])
-        name = str(task.get("name") or task.get("reference"))
-        digest = str(task.get("digest") or hashlib.sha256(repr(sorted(task.items())).encode()).hexdigest()[:8])
-        self.store.log_dataset(run, runs.clean_text(name, 500), digest[:36], task)
+        all_of(writes)
 
 
 def _trial(number: int | None) -> str:
     """A trial as ``refused`` names it."""
     return f"trial {number}"
-
-
-def _all_of(writes: Iterable[Callable[[], None]]) -> None:
-    """Makes all the calls.
-
-    Raises:
-        Refused: one of them was refused; the others were made all the same.
-    """
-    refused: Refused | None = None
-    for write in writes:
-        try:
-            write()
-        except Refused as error:
-            refused = refused or error
-    if refused is not None:
-        raise refused

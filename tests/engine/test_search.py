@@ -12,6 +12,7 @@ import pytest
 from torch import nn
 
 import raynas
+from raynas.cli.app import call
 from raynas.engine import api
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
@@ -254,7 +255,9 @@ def test_not_a_space_and_a_space_without_holes(tmp_path: Path) -> None:
         quick(tmp_path, 17)
 
 
-def test_a_password_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Not by a search, not by one that an earlier release began with it; where it is needed again it is asked for."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     events: list[dict[str, Any]] = []
@@ -263,6 +266,9 @@ def test_a_password_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.Monke
         found = quick(tmp_path, trials=2, mlflow=True, tracking_uri=address, progress=events.append)
         assert f"{shown} refused (401): " in found.tracking_message
         assert f"{shown} refused (401): " in found.summary()["mlflow"]["problem"]
+        monkeypatch.setenv("RAYNAS_HOME", str(tmp_path))
+        assert call(["status", "s"]) == 0
+        assert f"MLflow {shown} refused (401): " in " ".join(capsys.readouterr().out.split())
         assert found.spec["tracking_uri"] == events[0]["spec"]["tracking_uri"] == shown
         again: dict[str, Any] = {"home": tmp_path, "space": small(), "evaluator": Synthetic()}
         assert api.resume("s", **again).reason == "trials"  # nothing is left to do, and nothing is asked
