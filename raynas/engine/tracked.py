@@ -49,9 +49,9 @@ def take_address(spec: MutableMapping[str, Any], home: Path) -> str | None:
         return None
     try:
         address = resolve_tracking_uri(home, given)
+        check_address(address)
     except UserError as error:
         raise UserError(f"{error}; or leave MLflow out, with --no-mlflow") from None
-    check_address(address)
     return address
 
 

@@ -79,4 +79,4 @@ def _check_database(tracking_uri: str) -> None:
 
 
 def _unusable(tracking_uri: str, why: str) -> UserError:
-    return UserError(f"MLflow cannot use the tracking URI {public_uri(tracking_uri)!r}: {why} (or use --no-mlflow)")
+    return UserError(f"MLflow cannot use the tracking URI {public_uri(tracking_uri)!r}: {why}")

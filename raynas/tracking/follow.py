@@ -27,6 +27,9 @@ POLL_SECONDS = 1.0
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 
+#: A store that has lost what it had is filled again at once so often.
+_RESTARTS = 3
+
 #: Once the search is over, a store that gives no answer for so long is left alone (seconds).
 GIVE_UP_SECONDS = 60.0
 
@@ -84,7 +87,7 @@ class Follower:
         self._known = 0
         self._written = 0
         self._said = ""  # of a trouble, in the position's file
-        self._began_again = False  # since the last success
+        self._restarts = 0
         self._over = False  # nobody ran the search once: another process may go on with it, and brings its own tracker
 
     def follow(self) -> Outcome:
@@ -116,11 +119,14 @@ class Follower:
         """Once, up to now; trials of a search that runs at the moment stay as running."""
         self._read()
         live = search_is_running(self.folder)
-        while self._waiting or self._unwritten():
-            problem = self._insist(lambda: self._batch(live))
-            if problem is not None:
+        while True:
+            while self._waiting or self._unwritten():
+                problem = self._insist(lambda: self._batch(live))
+                if problem is not None:
+                    return self._outcome(problem)
+            problem = self._insist(lambda: self._end(live))
+            if problem is not None or not self._waiting:
                 return self._outcome(problem)
-        return self._outcome(self._insist(lambda: self._end(live)))
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -189,12 +195,7 @@ class Follower:
                 self._unsay()
                 return None
             except StartOver:
-                self._start_over()
-                self._read()
-                if not self._began_again:
-                    self._began_again = True
-                    return None
-                problem = f"{public_uri(self.tracking_uri)} loses what is written to it"
+                return self._begin_again()
             except StoreTrouble as trouble:
                 verb = "refused: " if isinstance(trouble, Refused) else ""
                 problem = f"{public_uri(self.tracking_uri)} {verb}{trouble}"
@@ -210,6 +211,20 @@ class Follower:
                 self.finish.wait(wait)
             wait = min(_LONGEST_WAIT, 2 * wait)
 
+    def _begin_again(self) -> str | None:
+        """All is read anew. A store in which things vanish time and again is said, and waited for."""
+        self._restarts += 1
+        self._start_over()
+        self._read()
+        if self._restarts <= _RESTARTS:
+            return None
+        problem = f"{public_uri(self.tracking_uri)} loses what is written to it"
+        self._say(problem)
+        if self._once or not self._live():
+            return problem
+        self.finish.wait(_LONGEST_WAIT)
+        return None
+
     def _say(self, problem: str) -> None:
         """Leaves word in the position's file: the search's process reads it there."""
         position = self._tracker.position if self._tracker is not None else self._position
@@ -219,7 +234,6 @@ class Follower:
 
     def _unsay(self) -> None:
         """All is well again."""
-        self._began_again = False
         if self._said and self._tracker is not None:
             self._tracker.position.save(self.folder)
         self._said = ""

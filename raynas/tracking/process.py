@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from raynas.tracking.position import load_position
@@ -80,6 +81,9 @@ def start(folder: Path, *, tracking_uri: str | None = None) -> TrackerProcess:
             It goes by the environment, where other users of the machine do not see its password.
     """
     folder = folder.absolute()
+    position = load_position(folder)
+    if position is not None and position.problem:  # of another time: whether it is still there is to be seen
+        replace(position, problem=None).save(folder)
     command = [sys.executable, "-m", "raynas.tracking", str(folder), "--until-end-of-input"]
     environment = dict(os.environ)
     if tracking_uri is not None:

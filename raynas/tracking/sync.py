@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from raynas.errors import UserError
+from raynas.tracking.check import check_address
 from raynas.tracking.locks import tracker_lock
 from raynas.tracking.redaction import public_uri
 from raynas.tracking.uri import prepare_environment, resolve_tracking_uri
@@ -61,6 +62,7 @@ def sync(
 
     folder = folder.absolute()
     uri = resolve_tracking_uri(folder.parent, tracking_uri)
+    check_address(uri)
     begun = time.monotonic()
     with tracker_lock(folder, take_over=False):
         finish = Event()
