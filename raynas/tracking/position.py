@@ -35,6 +35,7 @@ class Position:
         problem: why nothing is being written at the moment, one line; None while all is well.
         refused: what MLflow would not take (``trial 3``, ``spec.yaml``), and its words; tried again by ``raynas sync``.
         tracked_as: the id that the search has in MLflow where its folder is a copy of another; else empty.
+        folder: the search's folder, as long as it is not copied or moved.
         own_store: the store is the one beside the search's folder: it moves with the home.
     """
 
@@ -48,6 +49,7 @@ class Position:
     problem: str | None = None
     refused: dict[str, str] = field(default_factory=dict)
     tracked_as: str = ""
+    folder: str = ""
     own_store: bool = False
 
     def is_about(self, tracking_uri: str, own_store: bool) -> bool:

@@ -172,7 +172,8 @@ class Tracker:
 
     def _nothing_written(self, search_id: str = "", tracked_as: str = "") -> Position:
         uri = public_uri(self.store.tracking_uri)
-        return Position(uri, search_id, tracked_as=tracked_as, own_store=self._own_store)
+        here = str(self.folder.resolve())
+        return Position(uri, search_id, tracked_as=tracked_as, folder=here, own_store=self._own_store)
 
     def _save(self, *, closed: bool) -> None:
         position = replace(

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raynas.errors import UserError
+from raynas.tracking.identity import is_copy
 from raynas.tracking.note import runs_page
 from raynas.tracking.position import load_position, written_to
 from raynas.tracking.redaction import public_uri, without_secrets, without_user
@@ -104,6 +105,9 @@ def find_experiment(home: Path, name: str | None, tracking_uri: str | None = Non
     if name is None:
         return resolve_tracking_uri(home, tracking_uri), None
     position = load_position(home / name)
+    if position is not None and position.folder:
+        origin = {"search_id": position.search_id, "name": name}
+        position = None if is_copy(home / name, position.folder, origin) else position
     if position is None or position.experiment_id is None:
         raise UserError(f"search {name!r} is not in MLflow yet; write it there: raynas sync {name}")
     there = written_to(home / name, position)

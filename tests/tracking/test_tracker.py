@@ -246,6 +246,8 @@ def test_a_copied_folder_is_another_search(home: Path, uri: str):
     sync(first)
     mine = trial_runs(uri, "first")
     second = Path(shutil.copytree(first, home / "second"))
+    with pytest.raises(UserError, match="'second' is not in MLflow yet"):
+        find_experiment(home, "second")
     before = rows(home)
     maker = JournalMaker(second, seed=5, fresh=False)
     maker.session, maker.trials = 0, 3
@@ -253,6 +255,7 @@ def test_a_copied_folder_is_another_search(home: Path, uri: str):
     maker.run(maker.propose())
     maker.end()
     report = sync(second)
+    assert find_experiment(home, "second") == (uri, report.experiment_id)
     assert set(before) <= set(rows(home))  # nothing of the original's has changed
     compare(uri, first)
     compare(uri, second, experiment="second")
