@@ -5,6 +5,7 @@ The plain lines: one per ended trial, fewer where trials end faster than one can
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -40,6 +41,7 @@ def watched(
         waiting: what is done until the first event; empty where others may show how that goes.
     """
     if quiet:
+        logging.getLogger("raynas").setLevel(logging.ERROR)
         yield None
     elif json:
         output = sys.stdout

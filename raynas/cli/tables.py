@@ -82,6 +82,7 @@ def print_status(result: SearchResult) -> None:
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
         result.objective.metric: f"{standing(history)} ({result.objective.words})",
         "folder": near(result.folder),
+        **({"MLflow": trouble} if (trouble := result.tracking_problem) else {}),
         "next": _go_on(result),
     }.items():
         say(console, f"  {key:<{max(9, len(result.objective.metric))}} {value}")

@@ -12,7 +12,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ _NAME_LENGTH = 80
 
 @dataclass(frozen=True)
 class Parts:
-    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task."""
+    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
+
+    ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
+    """
 
     space_source: Source
     task_source: Source
@@ -45,6 +48,7 @@ class Parts:
     task: Any
     space: Space
     evaluator: Any
+    store: str | None = field(default=None, repr=False)
 
 
 def label(what: Any) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from torch import nn
 
 import raynas
+from raynas.cli.app import call
 from raynas.engine import api, own_entries
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
@@ -21,6 +22,7 @@ from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.journal import read
 from raynas.space import Architecture, Choice, Space, op
 from tests.engine.journals import check_journal, outcome
+from tests.tracking.tracking_support import server_that_answers
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -376,3 +378,36 @@ def test_not_a_space_and_a_space_without_holes(tmp_path: Path) -> None:
         quick(tmp_path, Space(flat=op(nn.Flatten)))
     with pytest.raises(SpaceError, match="must be a raynas.space.Space"):
         quick(tmp_path, 17)
+
+
+def test_a_password_is_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not by a search, not by one that an earlier release began with it; where it is needed again it is asked for."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    events: list[dict[str, Any]] = []
+    with server_that_answers(401, b"You are not authenticated.") as server:
+        shown, address = (server.replace("//", f"//{user}@") for user in ("***", "ann:s3cret"))
+        found = quick(tmp_path, trials=2, mlflow=True, tracking_uri=address, progress=events.append)
+        assert f"{shown} refused (401): " in found.tracking_message
+        assert f"{shown} refused (401): " in found.summary()["mlflow"]["problem"]
+        monkeypatch.setenv("RAYNAS_HOME", str(tmp_path))
+        assert call(["status", "s"]) == 0
+        assert f"MLflow {shown} refused (401): " in " ".join(capsys.readouterr().out.split())
+        assert found.spec["tracking_uri"] == events[0]["spec"]["tracking_uri"] == shown
+        again: dict[str, Any] = {"home": tmp_path, "space": small(), "evaluator": Synthetic()}
+        assert api.resume("s", **again).reason == "trials"  # nothing is left to do, and nothing is asked
+        with pytest.raises(UserError, match=r"is kept without its password; give it again.*, with --no-mlflow$"):
+            api.resume("s", trials=3, **again)
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert tmp_path / "s" / "tracker.log" in files
+        assert not [path for path in files if b"s3cret" in path.read_bytes()]
+        for name in ("journal.jsonl", "spec.yaml"):  # as an earlier release left them
+            file = tmp_path / "s" / name
+            file.write_text(file.read_text().replace(shown, address))
+        resumed = api.resume("s", trials=3, **again)
+        assert (resumed.status, len(resumed.history.trials)) == ("finished", 3)
+        assert f"{shown} refused (401): " in resumed.tracking_message
+    with_it = [path.name for path in tmp_path.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
+    assert with_it == ["journal.jsonl"]
+    assert (tmp_path / "s" / "journal.jsonl").read_text().count("s3cret") == 1  # in the line that it had already
