@@ -41,8 +41,13 @@ def watched(
         waiting: what is done until the first event; empty where others may show how that goes.
     """
     if quiet:
-        logging.getLogger("raynas").setLevel(logging.ERROR)
-        yield None
+        logger = logging.getLogger("raynas")
+        before = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield None
+        finally:
+            logger.setLevel(before)
     elif json:
         output = sys.stdout
         with redirect_stdout(sys.stderr):

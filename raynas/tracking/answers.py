@@ -158,9 +158,13 @@ def _ask_for_status(tracking_uri: str) -> int | None:
 
 
 def _words(error: BaseException, tracking_uri: str) -> str:
-    """The line that says something: SQLAlchemy puts advice before it, and SQL after it."""
+    """The line that says something: SQLAlchemy and MLflow put advice and statements around what a library said."""
+    import requests
     from mlflow.exceptions import MlflowException
 
+    wrapped = error.__context__ if isinstance(error, MlflowException) else None
+    if isinstance(wrapped, requests.RequestException) and wrapped.response is None:
+        error = getattr(wrapped.args[0] if wrapped.args else None, "reason", None) or wrapped
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("(raised as a result", "[SQL", "[parameters"))]
     text = (telling or lines or [""])[0]

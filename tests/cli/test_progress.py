@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
-from raynas.cli.progress import ProgressLines
+from raynas.cli.progress import ProgressLines, watched
 from raynas.cli.words import shown
 from raynas.journal import History
 
@@ -163,3 +164,11 @@ def test_figures_have_four_digits() -> None:
         "0.0001234",
         "nan",
     ]
+
+
+def test_quiet_is_silent_about_mlflow_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    with watched(quiet=True):
+        logging.getLogger("raynas").warning("MLflow: away")
+    assert caplog.messages == []
+    logging.getLogger("raynas").warning("MLflow: away")
+    assert caplog.messages == ["MLflow: away"]
