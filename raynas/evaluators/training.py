@@ -49,7 +49,7 @@ class Training(Evaluator):
         self.recipe = Recipe.of({**task.recipe, **recipe})
         self.execution = execution
         self.chooses_precision = execution is None
-        self.objective, self.directions = task.objective, dict(task.directions)  # a mapping proxy has no pickle
+        self.objective, self.directions = task.objective, dict(task.directions)
         self.default_steps = task.default_epochs
         self._copies: dict[str, Data] = {}
 
