@@ -16,8 +16,10 @@ from raynas.cli.limits import (
     STOPPING,
     Address,
     Finalists,
+    Mlflow,
     Quiet,
     Repeats,
+    StoreAddress,
     Time,
     Trials,
     Workers,
@@ -208,23 +210,8 @@ def search(
             rich_help_panel=RECORDS,
         ),
     ] = None,
-    mlflow: Annotated[
-        bool | None,
-        typer.Option(
-            "--mlflow/--no-mlflow",
-            help="Write the search to MLflow as it goes.",
-            show_default="--mlflow",
-            rich_help_panel=RECORDS,
-        ),
-    ] = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="MLflow's store (default: $MLFLOW_TRACKING_URI, else $RAYNAS_HOME/mlflow.db).",
-            rich_help_panel=RECORDS,
-        ),
-    ] = None,
+    mlflow: Mlflow = None,
+    tracking_uri: StoreAddress = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, measure one epoch, say what would be done; do nothing.")
     ] = False,
