@@ -90,7 +90,7 @@ def mode_of(metric: str, objective: Objective, declared: Mapping[str, str]) -> M
     known: dict[str, str] = {**KNOWN_DIRECTIONS, **declared, objective.metric: objective.mode}
     if metric in known:
         return cast(Mode, known[metric])
-    near = difflib.get_close_matches(metric, known, n=1)
+    near = difflib.get_close_matches(metric, known, n=1, cutoff=0.85)  # a typing error, not a cousin
     hint = f" (or did you mean {near[0]!r}?)" if near else ""
     raise SpecError(
         f"whether {metric!r} is to be small or large is not known{hint}; say it: --mode min or --mode max; "

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raynas.cli.progress import ProgressLines, watched
+from raynas.cli.progress import ProgressLines, remarks, watched
 from raynas.cli.words import shown
 from raynas.journal import History
 
@@ -146,11 +146,14 @@ def test_a_resumed_search_says_what_is_there() -> None:
         workers=1,
         changes={},
         versions={},
+        decisions={"precision": "fp32", "reason": "float32, since …"},  # said in the first session alone
     )
     assert later.lines == [
         "up to 30 trials in all, one trial at a time; val_accuracy, larger is better; "
         "1 ended before, 0 to go on where they were"
     ]
+    event = {"event": "session_started", "session": 0, "decisions": {"reason": "float32, since …"}}
+    assert remarks(event) == ["arithmetic: float32, since …"]
     later.run_trial(1, 0.7)
     assert later.lines[-1].startswith("[ 2/30] trial 1 completed")
 

@@ -34,7 +34,7 @@ def test_curves(search: raynas.SearchResult) -> None:
 
 def test_html(search: raynas.SearchResult) -> None:
     shown = search._repr_html_()
-    assert "<b>first</b> is finished; 3 trials" in shown
+    assert "<b>first</b> is finished; 3 trials; val_accuracy, larger is better" in shown
     assert shown.count("<tr>") == 4
     assert f"{search.history.value(search.best):.4f}" in shown  # type: ignore[arg-type]
 

@@ -60,6 +60,8 @@ def test_a_direction_that_nobody_knows_is_asked_for() -> None:
             mode_of(metric, OBJECTIVE, {})
     with pytest.raises(SpecError, match=r"did you mean 'val_accuracy'\?"):
         mode_of("val_acuracy", OBJECTIVE, {})
+    with pytest.raises(SpecError, match="'val_mae' is to be small or large is not known; say it"):
+        mode_of("val_mae", OBJECTIVE, {})  # another one is near by its name alone
     with pytest.raises(SpecError, match="declared for 'val_mae' is 'low'; it must be 'min' or 'max'"):
         mode_of("val_mae", OBJECTIVE, {"val_mae": "low"})
 
