@@ -38,13 +38,13 @@ def read_image(path: str | Path, preprocessing: dict[str, Any]) -> Tensor:
 
     Raises:
         OSError: it is no image.
-        ValueError: it is deeper than 8 bits, and no training image was.
+        ValueError: it is deeper than 8 bits, and no training image was, or it holds floats where those did not.
     """
     channels, height, width = (preprocessing[key] for key in ("channels", "height", "width"))
     mode = "L" if channels == 1 else "RGB"
     with Image.open(path, formats=decoders()) as file:
         file.draft(mode, (2 * max(width, height),) * 2)  # JPEGs far larger than wanted are decoded at a part of it
-        image = flat(upright(file), mode, preprocessing.get("levels"))
+        image = flat(upright(file), mode, preprocessing.get("levels"), preprocessing.get("values"))
     if image.size != (width, height):
         resampling = Image.Resampling.BICUBIC
         if preprocessing["fit"] == "crop":
@@ -76,12 +76,14 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def flat(image: Image.Image, mode: str, levels: list[float] | None) -> Image.Image:
+def flat(image: Image.Image, mode: str, levels: list[float] | None, values_were: str | None) -> Image.Image:
     """The image in the mode ``"L"`` or ``"RGB"``: without transparency, palettes and values beyond 8 bits."""
     if image.mode.startswith(("I", "F")):
         if levels is None:
             raise ValueError("it is deeper than 8 bits, and the images that the network was trained on are not")
         deep = image if image.mode == "F" else image.convert("I")
+        if values_were and (values_were == "float") != (deep.mode == "F"):
+            raise ValueError("it holds floats or whole numbers beyond 8 bits, where the training images held the other")
         dtype = torch.float32 if deep.mode == "F" else torch.int32
         values = torch.frombuffer(bytearray(deep.tobytes()), dtype=dtype).double()
         scaled = (values - levels[0]) * (255 / (levels[1] - levels[0]))

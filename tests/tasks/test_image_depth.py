@@ -123,6 +123,19 @@ def test_a_network_of_8_bits_is_shown_no_deeper_images(tmp_path: Path) -> None:
         read_image(deep / "ill" / "0.png", described)
 
 
+def test_a_network_of_floats_is_shown_no_whole_numbers(tmp_path: Path) -> None:
+    floats, whole = make(tmp_path / "floats", "float"), make(tmp_path / "whole", "dark")
+    task = ImageClassification(floats)
+    with pytest.raises(
+        TaskError, match="whole holds whole numbers beyond 8 bits, and the network was trained on floats"
+    ):
+        task.others(whole)
+    described = task.preprocessing()
+    assert described is not None
+    with pytest.raises(ValueError, match="where the training images held the other"):
+        read_image(whole / "ill" / "0.png", described)
+
+
 def test_mixed_depths(tmp_path: Path) -> None:
     """Images of 8 bits stay what they are beside deeper ones; whole numbers and floats do not go together."""
     root = make(tmp_path / "data", "twelve")

@@ -90,6 +90,7 @@ def build(path: Path, source: Source, wanted: Wanted, survey: Survey, state: str
             source=source.name,
             levels=levels,
             deep=survey.deep,
+            values=survey.values,
             narrowed=survey.narrowed,
             blank=int(blank[kept].sum()),
             passed_over=tuple(sorted(losses.kinds.items())),

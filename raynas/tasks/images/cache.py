@@ -58,6 +58,7 @@ class About:
         source: where the data was when it was decoded.
         levels: which values became 0 and 255 in images deeper than 8 bits; None where there are none.
         deep: how many images are deeper than 8 bits.
+        values: what those hold: ``"whole"`` or ``"float"`` numbers; ``""``: both, or there are none.
         narrowed: how many have colours of 16 bits, of which the upper 8 were read.
         blank: how many hold one value alone.
         passed_over: kinds of files that lie there and were not read, each with their number.
@@ -77,6 +78,7 @@ class About:
     source: str
     levels: tuple[float, float] | None = None
     deep: int = 0
+    values: str = ""
     narrowed: int = 0
     blank: int = 0
     passed_over: tuple[tuple[str, int], ...] = ()

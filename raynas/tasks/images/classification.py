@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 AUGMENTATIONS = ("crop", "flip", "cutout")
 #: From so many images on, a tenth of them is enough to validate with (a standard error of 1.3 % at 80 %).
 MANY_IMAGES = 10_000
+_NUMBERS = {"whole": "whole numbers", "float": "floats"}
 
 
 class ImageClassification(Task):
@@ -291,7 +292,12 @@ class ImageClassification(Task):
             layout="classes" if self._layout == "classes" else None,
             levels=self.cached.about.levels or (),
         )
-        about = other.cached.about
+        about, own = other.cached.about, self.cached.about
+        if about.values and own.values and about.values != own.values:
+            raise TaskError(
+                f"{about.source} holds {_NUMBERS[about.values]} beyond 8 bits, and the network was trained on "
+                f"{_NUMBERS[own.values]}; convert them as those were"
+            )
         there = [name for name, count in zip(about.classes, about.counts, strict=True) if count]
         strange = [name for name in there if name not in self.classes]
         if strange:
@@ -321,7 +327,7 @@ class ImageClassification(Task):
         levels = self.cached.about.levels
         return {
             **(super().preprocessing() or {}),
-            **({} if levels is None else {"levels": list(levels)}),
+            **({} if levels is None else {"levels": list(levels), "values": self.cached.about.values}),
             "fit": self._wanted.fit,
             "normalise": [{"subtract": mean}, {"multiply": scale}],
             "classes": list(self.classes),

@@ -100,6 +100,12 @@ class Survey:
         """How many images are deeper than 8 bits."""
         return sum(map(len, self._deep().values()))
 
+    @property
+    def values(self) -> str:
+        """What those hold: ``"whole"`` or ``"float"`` numbers; ``""``: both, or there are none."""
+        kinds = [kind for kind, ranges in self._deep().items() if ranges]
+        return kinds[0] if len(kinds) == 1 else ""
+
     def levels(self, source: Source, wanted: Wanted) -> Levels | None:
         """Which values become 0 and 255 in images deeper than 8 bits; None where there are none.
 
