@@ -12,7 +12,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ _NAME_LENGTH = 80
 
 @dataclass(frozen=True)
 class Parts:
-    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task."""
+    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
+
+    ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
+    """
 
     space_source: Source
     task_source: Source
@@ -45,6 +48,7 @@ class Parts:
     task: Any
     space: Space
     evaluator: Any
+    store: str | None = field(default=None, repr=False)
 
 
 def label(what: Any) -> str | None:
@@ -111,6 +115,11 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
+        )
+    if spec["precision"] != "auto" and not parts.evaluator.chooses_precision:
+        raise SpecError(
+            f"precision is a setting of training, and {type(parts.evaluator).__name__} decides it by itself; "
+            "leave it out"
         )
     spec["epochs"] = spec["epochs"] or (TIMED_STEPS if spec["trial_time"] else parts.evaluator.default_steps)
     spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
@@ -294,7 +303,7 @@ def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
     task_source = resumed_source("raynas.tasks", spec["task"], task, folder, [space_source])
     parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
     require_same_space(result, parts.space)
-    return parts
+    return replace(parts, space=parts.space.with_id_rule(result.begun["space"].get("id_rule", 1)))
 
 
 def require_same_space(result: SearchResult, space: Space) -> None:
