@@ -5,6 +5,7 @@ The plain lines: one per ended trial, fewer where trials end faster than one can
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -40,6 +41,7 @@ def watched(
         waiting: what is done until the first event; empty where others may show how that goes.
     """
     if quiet:
+        logging.getLogger("raynas").setLevel(logging.ERROR)
         yield None
     elif json:
         output = sys.stdout
@@ -147,10 +149,12 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
     if event["event"] != "session_started":
         return []
     files, explanation = event.get("files") or {}, event.get("explanation")
+    reason = (event.get("decisions") or {}).get("reason")
     if files.get("taken"):
         said = [f"new files are taken: {', '.join(files['changed'])}"]
     else:
         said = changed_words(files.get("changed", []))
+    said += [f"arithmetic: {reason}"] if reason and event["session"] == 0 else []
     return said + ([f"strategy: {explanation}"] if explanation else [])
 
 

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from raynas.cli import complete
-from raynas.cli.limits import Address, Events, Finalists, Quiet, Repeats, Time, Trials, Workers, finish, given, one_of
+from raynas.cli.limits import (
+    Address,
+    Events,
+    Finalists,
+    Mlflow,
+    Quiet,
+    Repeats,
+    StoreAddress,
+    Time,
+    Trials,
+    Workers,
+    finish,
+    given,
+    one_of,
+)
 from raynas.cli.read import Name
 
 if TYPE_CHECKING:
@@ -23,6 +37,8 @@ def resume(
     repeats: Repeats = None,
     workers: Workers = None,
     address: Address = None,
+    mlflow: Mlflow = None,
+    tracking_uri: StoreAddress = None,
     take_new_files: Annotated[
         bool,
         typer.Option(
@@ -56,7 +72,8 @@ def resume(
 
     one_of(quiet, json)
     settings: dict[str, Any] = {"trials": trials, "seconds": time, "finalists": finalists, "repeats": repeats}
-    settings |= {"workers": workers, "address": address, "take_new_files": take_new_files}
+    settings |= {"workers": workers, "address": address, "mlflow": mlflow, "tracking_uri": tracking_uri}
+    settings |= {"take_new_files": take_new_files}
     found = api.load(name)
     before, sessions = found.history, len(found.history.sessions)
     waiting = "" if found.spec["task"] != "digits" else "checking the space and the task, starting Ray"

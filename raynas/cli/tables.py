@@ -82,6 +82,7 @@ def print_status(result: SearchResult) -> None:
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
         result.objective.metric: f"{standing(history)} ({result.objective.words})",
         "folder": near(result.folder),
+        **({"MLflow": trouble} if (trouble := result.tracking_problem) else {}),
         "next": _go_on(result),
     }.items():
         say(console, f"  {key:<{max(9, len(result.objective.metric))}} {value}")
@@ -165,9 +166,8 @@ def _size(entry: dict[str, Any]) -> str:
     """How large a space is; where only the recipe makes it infinite, its networks are what one wants to know."""
     size, bare = entry["size"], entry["size_without_recipe"]
     if size == "inf" and bare != "inf":
-        return f"{size_words(bare)} networks, recipes without end"
-    least = "" if entry["size_exact"] else "at least "
-    return f"{least}{size_words(size)} architectures"
+        return f"{size_words(bare, entry['size_exact'])} networks, recipes without end"
+    return f"{size_words(size, entry['size_exact'])} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:

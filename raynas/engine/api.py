@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
 from raynas.engine.start_check import check_here
+from raynas.engine.tracked import take_address
 from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
@@ -126,6 +128,7 @@ def _prepare(
         asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
+    store = take_address(asked, home)
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
     space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
@@ -135,7 +138,7 @@ def _prepare(
     make_searcher(spec, parts.space)
     earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, parts, earlier, bool(asked["name"])
+    return spec, replace(parts, store=store), earlier, bool(asked["name"])
 
 
 def resume(
@@ -147,6 +150,8 @@ def resume(
     repeats: int | None = None,
     workers: int | None = None,
     address: str | None = None,
+    mlflow: bool | None = None,
+    tracking_uri: str | None = None,
     take_new_files: bool = False,
     home: str | os.PathLike[str] | None = None,
     space: Any = None,
@@ -160,6 +165,8 @@ def resume(
         trials, seconds: new totals over all sessions.
         finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
             further repeat is begun.
+        mlflow, tracking_uri: whether and where the search is written to MLflow from now on. A password in the address
+            is not kept: it is given again here, or as ``MLFLOW_TRACKING_URI``.
         take_new_files: take files of one's own as they are now, in place of the copies that the search began with, and
             try anew in place of the trials that failed; only where no other trial was measured.
         space, task, evaluator: again, where the search was begun with objects and not with references.
@@ -174,7 +181,7 @@ def resume(
     folder.require()
     with FolderLock(folder), working_as_begun(result := SearchResult(folder)):
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
-        asked |= {"workers": workers, "address": address}
+        asked |= {"workers": workers, "address": address, "mlflow": mlflow, "tracking_uri": tracking_uri}
         given = {key for key, value in asked.items() if value is not None}
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
         if finalists == 0 and repeats is None:
@@ -191,10 +198,13 @@ def resume(
         void = renewal.voided(result) if take_new_files else []
         if _nothing_left(result, spec, len(void)):
             return result
+        store = take_address(spec, folder.path.parent)
+        changes |= {key: spec[key] for key in changes if key == "tracking_uri"}  # without its password
         if not folder.stop.exists():  # asked to stop meanwhile
             preflight(parts, spec)
         if take_new_files:
             parts = renewal.take(result, parts)
+        parts = replace(parts, store=store)
         files = {"files": {"changed": changed, "taken": take_new_files}} if changed else {}
         more = {**files, **({"void": void} if void else {})}
         found = run(folder, spec, parts, progress, history=result.history, changes=changes, more=more)

@@ -130,6 +130,14 @@ class SearchResult:
         return "failed" if status == "finished" and self.history.all_failed else status
 
     @property
+    def tracking_problem(self) -> str | None:
+        """What keeps the search, or something of it, out of MLflow, in one line; None where nothing is known to."""
+        from raynas.tracking.position import load_position
+
+        position = load_position(self.folder)
+        return None if position is None else position.trouble
+
+    @property
     def reason(self) -> str | None:
         """Why the last session ended; None where it was killed, or runs."""
         return self.history.sessions[-1].reason if self.history.sessions else None
@@ -239,6 +247,7 @@ class SearchResult:
             "best": None if best is None else trial_summary(best, self.objective),
             "recommended": recommendation_summary(self),
             "default": None if default is None else trial_summary(default, self.objective),
+            "mlflow": {"problem": self.tracking_problem},
         }
 
     def _repr_html_(self) -> str:

@@ -68,7 +68,7 @@ def _look_often() -> None:
     def look() -> None:
         while True:
             time.sleep(_LOOK_SECONDS)
-            with _lock, suppress(OSError):
+            with _lock:
                 _drop_beyond_limit()
 
     if _looker is None:
@@ -78,15 +78,16 @@ def _look_often() -> None:
 
 def _drop_beyond_limit() -> None:
     """Cuts a file that is too long, and sends what this process prints from now on nowhere."""
-    if _open is None or os.fstat(_open).st_size <= _LIMIT_BYTES:
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    if os.fstat(_open).st_size > _LIMIT_BYTES + len(_DROPPED):  # processes that this one has begun print on
-        os.ftruncate(_open, _LIMIT_BYTES)
-        os.write(_open, _DROPPED)
+    with suppress(OSError):  # a log is not worth a trial
+        if _open is None or os.fstat(_open).st_size <= _LIMIT_BYTES:
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        if os.fstat(_open).st_size > _LIMIT_BYTES + len(_DROPPED):  # processes that this one has begun print on
+            os.ftruncate(_open, _LIMIT_BYTES)
+            os.write(_open, _DROPPED)
 
 
 def append(logs: Path, number: int, text: str) -> None:

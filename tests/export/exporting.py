@@ -112,4 +112,4 @@ def bare_environment(folder: Path) -> list[str]:
 def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # sums in the same order
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment, **options)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment, **options)
