@@ -9,7 +9,7 @@ import pytest
 import raynas
 from raynas.cli.app import call
 from raynas.engine.folder import FolderLock, SearchFolder
-from raynas.engine.parts import _free_name
+from raynas.engine.parts import free_name
 from raynas.errors import SearchFolderError
 from tests.engine.journals import a_search
 
@@ -120,9 +120,9 @@ def test_the_stop_flag_is_cleared_when_the_lock_is_taken_and_a_removed_folder_is
     ],
 )
 def test_a_made_up_name_can_be_a_folders(home: Path, space: str, name: str) -> None:
-    assert _free_name(space, home) == name
+    assert free_name(space, home) == name
     SearchFolder(home, name).create()
-    assert _free_name(space, home) == f"{name[:-1]}2"
+    assert free_name(space, home) == f"{name[:-1]}2"
 
 
 def test_a_search_whose_trials_all_failed_is_not_finished(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
