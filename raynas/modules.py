@@ -175,9 +175,11 @@ def _search_in(folder: Path, original: Path) -> None:
 
 
 def forget(files: Iterable[Path]) -> None:
-    """Lets the modules of these files be imported anew, as they stand now."""
+    """Lets the modules of these files, and of the packages that they are in, be imported anew, as they stand now."""
     gone = {str(path) for path in files}
-    for name in [name for name, module in sys.modules.items() if getattr(module, "__file__", None) in gone]:
+    found = [name for name, module in sys.modules.items() if getattr(module, "__file__", None) in gone]
+    tops = {name.partition(".")[0] for name in found} - {"__main__"}
+    for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
         del sys.modules[name]
     importlib.invalidate_caches()
 

@@ -106,15 +106,16 @@ def plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def sizes(space: Space) -> dict[str, str]:
-    """The numbers of fillings, in all and without the recipe: digits, or ``"inf"``.
+def sizes(space: Space) -> dict[str, Any]:
+    """The numbers of fillings, in all and without the recipe: digits, or ``"inf"``; and whether both are exact.
 
     Strings, since they may not fit a program's integers.
     """
     parts: dict[str, Any] = dict(space.root.parts)
     bare = type(space)(**parts)
     counts = {"size": space.size(), "size_without_recipe": bare.size()}
-    return {key: digits(count) for key, count in counts.items()}
+    found = {key: digits(count) for key, count in counts.items()}
+    return {**found, "size_exact": space.size_exact and bare.size_exact}
 
 
 def hole(path: str, value: Any) -> dict[str, Any]:

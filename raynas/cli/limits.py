@@ -70,6 +70,25 @@ Address = Annotated[
         rich_help_panel=MACHINES,
     ),
 ]
+Mlflow = Annotated[
+    bool | None,
+    typer.Option(
+        "--mlflow/--no-mlflow",
+        help="Write the search to MLflow as it goes.",
+        show_default="--mlflow",
+        rich_help_panel=RECORDS,
+    ),
+]
+StoreAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow's store (default: $MLFLOW_TRACKING_URI, else $RAYNAS_HOME/mlflow.db). A password in it is not "
+        "kept, and better given by the variable.",
+        rich_help_panel=RECORDS,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing until the end.", rich_help_panel=RECORDS)]
 Events = Annotated[
     bool,

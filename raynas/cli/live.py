@@ -180,7 +180,7 @@ class LiveDisplay:
         metric = history.objective.metric if history.objective else "best"
         if best is None:
             return [_fact(metric, "nothing to compare yet", "dim")]
-        default = history.trials.get(0)
+        default = history.default
         beside = None if default is None or default.score is None else history.value(default)
         return [
             _fact(f"best {metric}", f"{shown(history.value(best))} (trial {best.number})", "bold green"),

@@ -11,6 +11,9 @@ from raynas.cli import complete
 from raynas.cli.options import whole
 from raynas.cli.read import Name
 
+#: Of what MLflow refused so much is listed.
+_REFUSED_LINES = 20
+
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -61,18 +64,18 @@ def sync(name: Name, tracking_uri: TrackingUri = None) -> None:
     """
     from raynas.engine.folder import SearchFolder, home_folder
     from raynas.tracking import sync as write
-    from raynas.tracking.position import load_position
-    from raynas.tracking.uri import public_uri
+    from raynas.tracking.position import load_position, written_to
 
     folder = SearchFolder(home_folder(), name)
     folder.require()
-    position = load_position(folder.path)
-    if tracking_uri is None and position is not None:
-        tracking_uri = position.tracking_uri
-    report = write(folder.path, tracking_uri, _progress if sys.stderr.isatty() else None)
-    for line in report.refused:
+    there = written_to(folder.path, load_position(folder.path))
+    report = write(folder.path, tracking_uri or there, _progress if sys.stderr.isatty() else None)
+    for line in report.refused[:_REFUSED_LINES]:
         print(f"refused: {line}", file=sys.stderr)
-    print(f"{report.events} events are in MLflow at {public_uri(report.tracking_uri)} ({report.seconds:.1f} s)")
+    print(report)
+    if report.refused:
+        print(f"next: mend that, then: raynas sync {name}")
+        raise typer.Exit(1)
     print(f"next: raynas ui {name}")
 
 

@@ -26,9 +26,7 @@ def print_plan(plan: Plan) -> None:
     console.print()
     if plan.data:
         say(console, f"data: {plan.data}")
-    size = size_words(digits(plan.size))
-    least = "" if plan.size_exact else "at least "
-    say(console, f"architectures: {least}{size}; one of them:")
+    say(console, f"architectures: {size_words(digits(plan.size), plan.size_exact)}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()

@@ -5,15 +5,17 @@ The plain lines: one per ended trial, fewer where trials end faster than one can
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from raynas.cli.console import on_terminal
-from raynas.cli.words import counted, shown
+from raynas.cli.words import counted, near, shown
 from raynas.durations import format_duration
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def watched(
         waiting: what is done until the first event; empty where others may show how that goes.
     """
     if quiet:
+        logging.getLogger("raynas").setLevel(logging.ERROR)
         yield None
     elif json:
         output = sys.stdout
@@ -138,12 +141,34 @@ class ProgressLines:
 
 
 def remarks(event: Mapping[str, Any]) -> list[str]:
-    """What is worth a line of its own in an event: what the data are, and what the strategy is about to do."""
+    """What is worth a line of its own in an event: what the data are, which files have changed, and what
+    the strategy is about to do."""
     if event["event"] == "search_started":
         summary = event.get("task", {}).get("summary")
         return [f"data: {summary}"] if summary else []
-    explanation = event.get("explanation") if event["event"] == "session_started" else None
-    return [f"strategy: {explanation}"] if explanation else []
+    if event["event"] != "session_started":
+        return []
+    files, explanation = event.get("files") or {}, event.get("explanation")
+    reason = (event.get("decisions") or {}).get("reason")
+    if files.get("taken"):
+        said = [f"new files are taken: {', '.join(files['changed'])}"]
+    else:
+        said = changed_words(files.get("changed", []))
+    said += [f"arithmetic: {reason}"] if reason and event["session"] == 0 else []
+    return said + ([f"strategy: {explanation}"] if explanation else [])
+
+
+def changed_words(files: Sequence[str | Path]) -> list[str]:
+    """That files of one's own have changed since a search began, and what becomes of that; nothing where none has."""
+    if not files:
+        return []
+    named = ", ".join(near(Path(path)) for path in files[:3]) + (
+        f" and {len(files) - 3} more" if len(files) > 3 else ""
+    )
+    return [
+        f"{named} changed since the search began; it goes on with its copy (as long as no trial was measured, "
+        "--take-new-files takes the new one)"
+    ]
 
 
 def _planned(history: History, session: dict[str, Any]) -> int | None:
@@ -186,7 +211,7 @@ def standing(history: History, news: bool = False) -> str:
     if best is None:
         return "nothing to compare yet"
     text = f"{'NEW BEST' if news else 'best'} {shown(history.value(best))} (trial {best.number})"
-    default = history.trials.get(0)
+    default = history.default
     if default is not None and default is not best and default.score is not None:
         text += f", default {shown(history.value(default))}"
     return text

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from raynas.cli import complete
-from raynas.cli.limits import Address, Events, Finalists, Quiet, Repeats, Time, Trials, Workers, finish, given, one_of
+from raynas.cli.limits import (
+    Address,
+    Events,
+    Finalists,
+    Mlflow,
+    Quiet,
+    Repeats,
+    StoreAddress,
+    Time,
+    Trials,
+    Workers,
+    finish,
+    given,
+    one_of,
+)
 from raynas.cli.read import Name
+
+if TYPE_CHECKING:
+    from raynas.engine.result import SearchResult
 
 
 def resume(
@@ -20,6 +37,16 @@ def resume(
     repeats: Repeats = None,
     workers: Workers = None,
     address: Address = None,
+    mlflow: Mlflow = None,
+    tracking_uri: StoreAddress = None,
+    take_new_files: Annotated[
+        bool,
+        typer.Option(
+            "--take-new-files",
+            help="Take your own files as they are now, in place of the copies that the search began with, and begin "
+            "anew in place of the trials that failed. Only as long as no other trial was measured.",
+        ),
+    ] = False,
     quiet: Quiet = False,
     json: Events = False,
 ) -> None:
@@ -36,14 +63,17 @@ def resume(
       raynas resume first --time 10m         (10 minutes in all)
 
       raynas resume first --finalists 3      (only: train the leading three again)
+
+      raynas resume first --take-new-files   (after all trials failed, and the task was mended)
     """
-    from raynas.cli.progress import watched
+    from raynas.cli.progress import changed_words, watched
     from raynas.cli.tables import print_status
     from raynas.engine import api
 
     one_of(quiet, json)
     settings: dict[str, Any] = {"trials": trials, "seconds": time, "finalists": finalists, "repeats": repeats}
-    settings |= {"workers": workers, "address": address}
+    settings |= {"workers": workers, "address": address, "mlflow": mlflow, "tracking_uri": tracking_uri}
+    settings |= {"take_new_files": take_new_files}
     found = api.load(name)
     before, sessions = found.history, len(found.history.sessions)
     waiting = "" if found.spec["task"] != "digits" else "checking the space and the task, starting Ray"
@@ -52,9 +82,19 @@ def resume(
     if len(result.history.sessions) == sessions:
         if not json:
             print_status(result)
-        print("nothing is left to do within these limits", file=sys.stderr if json else sys.stdout)
+        for line in [*changed_words(result.changed_files), _left(result)]:
+            print(line, file=sys.stderr if json else sys.stdout)
+        if result.status == "failed":
+            raise typer.Exit(1)
         return
     finish(result, json)
+
+
+def _left(result: SearchResult) -> str:
+    """Why nothing was done."""
+    if result.status == "failed" and result.history.all_failed:
+        return f"its trials all failed; mend the reason, then: raynas resume {result.name} --take-new-files"
+    return "nothing is left to do within these limits"
 
 
 def stop(

@@ -16,8 +16,10 @@ from raynas.cli.limits import (
     STOPPING,
     Address,
     Finalists,
+    Mlflow,
     Quiet,
     Repeats,
+    StoreAddress,
     Time,
     Trials,
     Workers,
@@ -181,6 +183,14 @@ def search(
             metavar="auto|cpu|cuda|mps", help="What trials train on (default: auto).", rich_help_panel=MACHINES
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|fp32|bf16",
+            help="Number format of convolutions and matrix products (default: auto, the faster one by a short timing).",
+            rich_help_panel=MACHINES,
+        ),
+    ] = None,
     trial_timeout: Annotated[
         float | None,
         typer.Option(
@@ -200,23 +210,8 @@ def search(
             rich_help_panel=RECORDS,
         ),
     ] = None,
-    mlflow: Annotated[
-        bool | None,
-        typer.Option(
-            "--mlflow/--no-mlflow",
-            help="Write the search to MLflow as it goes.",
-            show_default="--mlflow",
-            rich_help_panel=RECORDS,
-        ),
-    ] = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="MLflow's store (default: $MLFLOW_TRACKING_URI, else $RAYNAS_HOME/mlflow.db).",
-            rich_help_panel=RECORDS,
-        ),
-    ] = None,
+    mlflow: Mlflow = None,
+    tracking_uri: StoreAddress = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, measure one epoch, say what would be done; do nothing.")
     ] = False,
@@ -277,6 +272,7 @@ def search(
         "cpus_per_trial": cpus_per_trial,
         "gpus_per_trial": gpus_per_trial,
         "device": device,
+        "precision": precision,
         "trial_timeout": trial_timeout,
         "keep_best": keep_best,
         "mlflow": mlflow,

@@ -104,7 +104,6 @@ def _entry(name: str) -> dict[str, Any]:
         "description": (words or "").split("\n\n")[0].replace("\n", " ").replace("``", ""),
         "holes": len(space.holes()),
         **documents.sizes(space),
-        "size_exact": space.size_exact,
     }
 
 
@@ -131,7 +130,6 @@ def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
         "input_shape": list(shape),
         "fingerprint": space.fingerprint,
         **documents.sizes(space),
-        "size_exact": space.size_exact,
         "holes": [documents.hole(path, hole) for path, hole in space.holes()],
         "default": documents.architecture(space, default, shape, dtype),
         "sample": documents.architecture(space, sample, shape, dtype),

@@ -82,6 +82,7 @@ def print_status(result: SearchResult) -> None:
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
         result.objective.metric: f"{standing(history)} ({result.objective.words})",
         "folder": near(result.folder),
+        **({"MLflow": trouble} if (trouble := result.tracking_problem) else {}),
         "next": _go_on(result),
     }.items():
         say(console, f"  {key:<{max(9, len(result.objective.metric))}} {value}")
@@ -165,9 +166,8 @@ def _size(entry: dict[str, Any]) -> str:
     """How large a space is; where only the recipe makes it infinite, its networks are what one wants to know."""
     size, bare = entry["size"], entry["size_without_recipe"]
     if size == "inf" and bare != "inf":
-        return f"{size_words(bare)} networks, recipes without end"
-    least = "" if entry["size_exact"] else "at least "
-    return f"{least}{size_words(size)} architectures"
+        return f"{size_words(bare, entry['size_exact'])} networks, recipes without end"
+    return f"{size_words(size, entry['size_exact'])} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:
@@ -213,6 +213,8 @@ def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> 
 def _why(result: SearchResult) -> str:
     if result.status == "running" or result.reason in (None, "interrupted"):
         return ""
+    if result.history.all_failed:
+        return ": its trials all failed"
     return f": {REASONS.get(result.reason, result.reason)}"
 
 
@@ -242,6 +244,9 @@ def _go_on(result: SearchResult) -> str:
     if result.reason == "exhausted":
         return "a larger space: there is nothing left to try in this one"
     history, spec = result.history, result.spec
+    if history.all_failed:
+        first = next(iter(history.ended))
+        return f"raynas show {result.name} {first}; once mended: raynas resume {result.name} --take-new-files"
     trials, seconds = spec.get("trials"), spec.get("time")
     more = ""
     if trials and history.searched >= trials and not history.running:

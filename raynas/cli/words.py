@@ -40,8 +40,11 @@ def brief(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) and len(text) > 8 else text
 
 
-def size_words(size: str) -> str:
-    """A space's size for a reader: ``15,625``, ``about 3.1e15``, ``infinitely many``."""
+def size_words(size: str, exact: bool = True) -> str:
+    """A space's size for a reader: ``15,625``, ``about 3.1e15``, ``at least 3.1e15``, ``infinitely many``."""
     if size == "inf":
         return "infinitely many"
-    return f"{int(size):,}" if len(size) <= 9 else f"about {size[0]}.{size[1]}e{len(size) - 1}"
+    words = f"{int(size):,}" if len(size) <= 9 else f"{size[0]}.{size[1]}e{len(size) - 1}"
+    if not exact:
+        return f"at least {words}"
+    return words if len(size) <= 9 else f"about {words}"

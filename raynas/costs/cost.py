@@ -1,9 +1,10 @@
 """What a network costs before it is trained: parameters and FLOPs, per layer and in all.
 
-FLOPs are **2 x multiply-adds** of one sample's forward pass, of matrix products, convolutions and attention; norms,
-activations, pooling and additions are not counted. (Most papers' tables give multiply-adds and call them FLOPs: halve
-these numbers to compare.) Each layer runs once on the ``meta`` device and is remembered, so the next network that has
-it pays microseconds.
+FLOPs are **2 x multiply-adds** of one sample's forward pass, of matrix products, convolutions, attention and distances;
+norms, activations, pooling and additions are not counted. (Most papers' tables give multiply-adds and call them FLOPs:
+halve these numbers to compare.) An operation that may be a product and has no formula counts as 0, with a warning.
+
+Each layer runs once on the ``meta`` device and is remembered, so the next network that has it pays microseconds.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Counts the FLOPs (2 x multiply-adds) of one forward pass of any module, on any device, also ``meta``.
 
-``torch.utils.flop_counter`` does it, apart from two things that it counts as 0 on some devices:
+``torch.utils.flop_counter`` does it, apart from what it counts as 0 without a word:
 
 - fused attention: it is switched to its plain form here, which consists of matrix products;
-- recurrent layers (``nn.RNN``, ``nn.GRU``, ``nn.LSTM``): they are counted by formula.
+- recurrent layers (``nn.RNN``, ``nn.GRU``, ``nn.LSTM``): they are counted by formula;
+- a few products that it does not know, and what complex numbers cost more: see :mod:`raynas.costs.products`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+
+from raynas.costs.products import UncountedProducts, tell_unknown
 
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 
@@ -27,16 +30,30 @@ def forward_flops(module: nn.Module, *inputs: Tensor) -> int:
     Gradients stay on, since without them ``nn.MultiheadAttention`` takes a fused path that cannot be counted.
     """
     counted: list[int] = []
-    counter = FlopCounterMode(display=False)
+    counter, products = FlopCounterMode(display=False), UncountedProducts()
     with ExitStack() as stack:
+        stack.enter_context(_plain_attention())
         for child in module.modules():
             if isinstance(child, nn.RNNBase):
                 stack.callback(_replaced(child, partial(_recurrent_stand_in, child, counted)))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(products)  # outside: the counter takes operations apart before they come here
         stack.enter_context(counter)
         module(*inputs)
-    return counter.get_total_flops() + sum(counted)
+    tell_unknown(type(module).__name__, products.unknown)
+    return counter.get_total_flops() + products.flops + sum(counted)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention and transformer layers as matrix products: no fused kernels, also where no parameter is trained."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def recurrent_flops(module: nn.RNNBase, batch: int, length: int) -> int:

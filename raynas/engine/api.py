@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raynas import paths
+from raynas.engine import renewal
 from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.earlier import absolute, read_warm_start
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
@@ -34,6 +36,7 @@ from raynas.engine.run import Progress, begin, run
 from raynas.engine.sources import source_of
 from raynas.engine.spec import Settings, completed, read_spec
 from raynas.engine.start_check import check_here
+from raynas.engine.tracked import take_address
 from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
@@ -125,6 +128,7 @@ def _prepare(
         asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
+    store = take_address(asked, home)
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
     space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
@@ -134,7 +138,7 @@ def _prepare(
     make_searcher(spec, parts.space)
     earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, parts, earlier, bool(asked["name"])
+    return spec, replace(parts, store=store), earlier, bool(asked["name"])
 
 
 def resume(
@@ -146,6 +150,9 @@ def resume(
     repeats: int | None = None,
     workers: int | None = None,
     address: str | None = None,
+    mlflow: bool | None = None,
+    tracking_uri: str | None = None,
+    take_new_files: bool = False,
     home: str | os.PathLike[str] | None = None,
     space: Any = None,
     task: Any = None,
@@ -158,6 +165,10 @@ def resume(
         trials, seconds: new totals over all sessions.
         finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
             further repeat is begun.
+        mlflow, tracking_uri: whether and where the search is written to MLflow from now on. A password in the address
+            is not kept: it is given again here, or as ``MLFLOW_TRACKING_URI``.
+        take_new_files: take files of one's own as they are now, in place of the copies that the search began with, and
+            try anew in place of the trials that failed; only where no other trial was measured.
         space, task, evaluator: again, where the search was begun with objects and not with references.
 
     Returns:
@@ -170,7 +181,7 @@ def resume(
     folder.require()
     with FolderLock(folder), working_as_begun(result := SearchResult(folder)):
         asked = {"trials": trials, "time": seconds, "finalists": finalists, "repeats": repeats}
-        asked |= {"workers": workers, "address": address}
+        asked |= {"workers": workers, "address": address, "mlflow": mlflow, "tracking_uri": tracking_uri}
         given = {key for key, value in asked.items() if value is not None}
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
         if finalists == 0 and repeats is None:
@@ -180,12 +191,25 @@ def resume(
         changes |= {"repeats": spec["repeats"]} if finalists else {}
         prepare_environment(spec["workers"], spec["address"])
         _require_room(spec)
-        parts = resumed_parts(result, space=space, task=task, evaluator=evaluator)
-        if _nothing_left(result, spec):
+        given_again = {"space": space, "task": task, "evaluator": evaluator}
+        parts = (renewal.renewed_parts if take_new_files else resumed_parts)(result, **given_again)
+        result.changed_files = tuple(renewal.changed_files(result))
+        changed = [str(path) for path in result.changed_files]
+        void = renewal.voided(result) if take_new_files else []
+        if _nothing_left(result, spec, len(void)):
             return result
+        store = take_address(spec, folder.path.parent)
+        changes |= {key: spec[key] for key in changes if key == "tracking_uri"}  # without its password
         if not folder.stop.exists():  # asked to stop meanwhile
             preflight(parts, spec)
-        return run(folder, spec, parts, progress, history=result.history, changes=changes)
+        if take_new_files:
+            parts = renewal.take(result, parts)
+        parts = replace(parts, store=store)
+        files = {"files": {"changed": changed, "taken": take_new_files}} if changed else {}
+        more = {**files, **({"void": void} if void else {})}
+        found = run(folder, spec, parts, progress, history=result.history, changes=changes, more=more)
+        found.changed_files = () if take_new_files else result.changed_files
+        return found
 
 
 def stop(name: str, home: str | os.PathLike[str] | None = None) -> SearchResult:
@@ -224,12 +248,13 @@ def _require_room(spec: Mapping[str, Any]) -> None:
     require_room(spec["address"], **{key: spec[key] for key in wanted})
 
 
-def _nothing_left(result: SearchResult, spec: dict[str, Any]) -> bool:
+def _nothing_left(result: SearchResult, spec: dict[str, Any], void: int) -> bool:
+    """Whether the limits leave nothing to do, once so many more trials do not count."""
     history = result.history
     if spec["time"] is not None and history.elapsed_seconds >= spec["time"]:
         return True
     if history.running:
         return False
-    used_up = spec["trials"] is not None and history.searched >= spec["trials"]
-    last = used_up or result.reason == "exhausted"
+    used_up = spec["trials"] is not None and history.searched - void >= spec["trials"]
+    last = used_up or (result.reason == "exhausted" and not void)
     return last and next_repeat(history, spec["finalists"], spec["repeats"] or 0) is None

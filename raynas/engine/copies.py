@@ -54,7 +54,7 @@ def keep(folder: Path, original: Path, *, anew: bool = False) -> Place:
         UserError: they are too many.
     """
     known = kept(folder, original)
-    if known is not None and not anew:
+    if known is not None and (not anew or not original.is_file()):
         return known
     if known is not None and known.alone:
         shutil.copyfile(original, known.path)

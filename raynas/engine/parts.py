@@ -12,7 +12,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
 from raynas.engine.sources import Source, keep_copy, known_source, make_space, make_task, source_of
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
+from raynas.engine.working_folder import working_folder
 from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.paths import absolute, home_folder
@@ -36,7 +37,10 @@ _NAME_LENGTH = 80
 
 @dataclass(frozen=True)
 class Parts:
-    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task."""
+    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
+
+    ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
+    """
 
     space_source: Source
     task_source: Source
@@ -44,6 +48,7 @@ class Parts:
     task: Any
     space: Space
     evaluator: Any
+    store: str | None = field(default=None, repr=False)
 
 
 def label(what: Any) -> str | None:
@@ -110,6 +115,11 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
+        )
+    if spec["precision"] != "auto" and not parts.evaluator.chooses_precision:
+        raise SpecError(
+            f"precision is a setting of training, and {type(parts.evaluator).__name__} decides it by itself; "
+            "leave it out"
         )
     spec["epochs"] = spec["epochs"] or (TIMED_STEPS if spec["trial_time"] else parts.evaluator.default_steps)
     spec["seed"] = secrets.randbelow(2**31) if spec["seed"] is None else spec["seed"]
@@ -238,7 +248,7 @@ def input_dtype(parts: Parts) -> str | None:
     except Exception as error:
         raise TaskError(
             f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
-            f"{type(error).__name__}: {error} (the working folder is {Path.cwd()})"
+            f"{type(error).__name__}: {error} (the working folder is {working_folder()})"
         ) from error
 
 
@@ -293,7 +303,7 @@ def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
     task_source = resumed_source("raynas.tasks", spec["task"], task, folder, [space_source])
     parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
     require_same_space(result, parts.space)
-    return parts
+    return replace(parts, space=parts.space.with_id_rule(result.begun["space"].get("id_rule", 1)))
 
 
 def require_same_space(result: SearchResult, space: Space) -> None:

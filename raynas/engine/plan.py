@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raynas.engine.parts import Parts, make_rule, step_seconds
@@ -56,6 +57,11 @@ class Plan:
 
 def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     """Measures a step, and reckons."""
+    if spec["precision"] != "auto":
+        context = TrialContext(0, spec["seed"], spec["epochs"], precision=spec["precision"])
+        evaluator = copy.copy(parts.evaluator)
+        evaluator.adopt(evaluator.decide(parts.space, parts.space.default(), context))
+        parts = replace(parts, evaluator=evaluator)
     rng = random.Random(spec["seed"])
     samples = [parts.space.sample(rng) for _ in range(_SAMPLES)]
     tried = (parts.space.default(), *samples)

@@ -65,6 +65,7 @@ class SearchResult:
         history: the fold of its journal, read once; make a new SearchResult to look again.
         begun: the journal's ``search_started`` event.
         tracking_message: what was not in MLflow when the search ended, in one line ("" where all was).
+        changed_files: after ``resume``: files of one's own that changed since the search began, and were not taken.
         spec: the settings in force.
         objective: what is good.
     """
@@ -76,6 +77,7 @@ class SearchResult:
         self.history = history
         self.name = folder.name
         self.tracking_message = tracking_message
+        self.changed_files: tuple[Path, ...] = ()
         self.folder: Path = folder.path
         self._folder = folder
         if history.search is None:
@@ -116,15 +118,24 @@ class SearchResult:
 
     @property
     def default(self) -> TrialRecord | None:
-        """Trial 0, the space's default network: better than what?"""
-        return self.history.trials.get(0)
+        """The trial of the space's default network: better than what?"""
+        return self.history.default
 
     @cached_property
     def status(self) -> str:
         """``running``, ``finished``, ``interrupted`` or ``failed``."""
         if is_locked(self._folder):
             return "running"
-        return _STATUS.get(self.reason or "", "interrupted")
+        status = _STATUS.get(self.reason or "", "interrupted")
+        return "failed" if status == "finished" and self.history.all_failed else status
+
+    @property
+    def tracking_problem(self) -> str | None:
+        """What keeps the search, or something of it, out of MLflow, in one line; None where nothing is known to."""
+        from raynas.tracking.position import load_position
+
+        position = load_position(self.folder)
+        return None if position is None else position.trouble
 
     @property
     def reason(self) -> str | None:
@@ -236,6 +247,7 @@ class SearchResult:
             "best": None if best is None else trial_summary(best, self.objective),
             "recommended": recommendation_summary(self),
             "default": None if default is None else trial_summary(default, self.objective),
+            "mlflow": {"problem": self.tracking_problem},
         }
 
     def _repr_html_(self) -> str:

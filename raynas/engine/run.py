@@ -8,9 +8,10 @@ import platform
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from raynas import __version__
@@ -33,6 +34,7 @@ from raynas.engine.result import SearchResult
 from raynas.engine.session import Session
 from raynas.engine.spec import write_spec
 from raynas.engine.start_check import check_here, judge_check
+from raynas.engine.tracked import tracked
 from raynas.engine.working_folder import working_folder
 from raynas.errors import SearchFolderError, SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
@@ -43,9 +45,6 @@ from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
-
-#: How long a search's end waits for the tracker; it goes on by itself after that.
-_CATCH_UP_SECONDS, _CATCH_UP_HURRIED_SECONDS = 20.0, 2.0
 
 
 def begin(
@@ -90,6 +89,7 @@ def _write_beginning(
             seed=spec["seed"],
             space={
                 "reference": spec["space"],
+                "id_rule": parts.space.id_rule,
                 "size_exact": parts.space.size_exact,
                 "fingerprint": parts.space.fingerprint,
                 "description": parts.space.description(),
@@ -112,12 +112,14 @@ def run(
     *,
     history: History,
     changes: dict[str, Any],
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> SearchResult:
     """One session, from its start to its end, under the folder's lock.
 
     Args:
         history: of the journal as it stands; it grows with the session.
         changes: fields of the spec that this session changes.
+        more: optional fields of ``session_started`` (docs/journal.md).
     """
     from raynas.engine.interrupt import interruptible
     from raynas.engine.supervisor import supervise
@@ -147,7 +149,7 @@ def run(
         with (
             interruptible(session, seconds) as on_ready,
             _cluster(spec) as slots,
-            _tracked(folder, spec, session),
+            tracked(folder, session, parts.store),
         ):
             on_ready(counts=False)
             decisions = _decisions(history, spec, parts, slots)
@@ -163,6 +165,7 @@ def run(
                 versions=_versions(),
                 decisions=decisions,
                 explanation=_explanation(session),
+                **more,
             )
             write_spec(folder.spec, spec)
             session.replay()
@@ -192,34 +195,6 @@ def run(
             with suppress(SearchFolderError):
                 folder.remove()
     return SearchResult(folder, history, tracking_message=session.tracking_message)
-
-
-@contextmanager
-def _tracked(folder: SearchFolder, spec: dict[str, Any], session: Session) -> Iterator[None]:
-    """While inside, a process of its own writes the journal to MLflow; at the end it is given a moment to catch up.
-
-    It is started once the first trial's worker has found that trials can run: of a search that is refused, MLflow shall
-    know nothing.
-    """
-    if not spec["mlflow"]:
-        yield
-        return
-    from raynas import tracking
-
-    started: list[tracking.TrackerProcess] = []
-
-    def start() -> None:
-        started.append(tracking.start(folder.path, tracking_uri=spec["tracking_uri"]))
-
-    session.when_checked = start
-    try:
-        yield
-    finally:
-        if not started and session.facts and not session.refused:  # it ended before its first trial
-            start()
-        for tracker in started:
-            hurry = session.stop_reason == "interrupted"
-            session.tracking_message = tracker.finish(_CATCH_UP_HURRIED_SECONDS if hurry else _CATCH_UP_SECONDS)
 
 
 def _explanation(session: Session) -> str:
@@ -257,8 +232,9 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
         if "decisions" in session.started:
             return dict(session.started["decisions"])
     if slots.device != "cpu" and not _reachable(slots.device):
-        return {}
-    context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(slots.cpus)), slots.device)
+        return {} if spec["precision"] == "auto" else {"precision": spec["precision"]}
+    threads, precision = max(1, int(slots.cpus)), spec["precision"]
+    context = TrialContext(0, spec["seed"], spec["epochs"], threads, slots.device, precision=precision)
     try:
         return parts.evaluator.decide(parts.space, parts.space.default(), context)
     except UserError:

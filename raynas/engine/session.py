@@ -20,6 +20,7 @@ from raynas.engine.keeper import Keeper
 from raynas.journal import History, TrialRecord, Writer, views
 from raynas.journal.events import ELAPSED, MESSAGE_CHARACTERS, STATE_OF_STOP, TRACEBACK_CHARACTERS, shortened
 from raynas.journal.finalists import next_repeat
+from raynas.journal.history import DEFAULT
 from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
@@ -32,6 +33,9 @@ ALL_FAILED = 5
 
 #: A dead worker's trial is tried again from its checkpoint so often; then it is recorded as failed.
 WORKER_RETRIES = 2
+
+#: Reasons to end a session with which a search is finished.
+_LIMITS = ("trials", "time", "exhausted")
 
 #: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
 _ALL_PROPOSED = (None, "trials", "exhausted")
@@ -177,11 +181,11 @@ class Session:
         number = len(self.history.trials)
         if self.trials is not None and self.history.searched >= self.trials:
             return self._all_proposed("trials")
-        if number == 0:
+        if self.history.default is None:
             architecture = self.space.default()
             trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
-            strategy: str = "default"
-            origin: Mapping[str, Any] = {"kind": "default"}
+            strategy = DEFAULT
+            origin: Mapping[str, Any] = {"kind": DEFAULT}
         else:
             proposal = warm.proposed(self.searcher, self.history.for_searchers, number)
             if proposal is None:
@@ -360,11 +364,8 @@ class Session:
         self._failed_here += state == "failed"
         enough = min(ALL_FAILED, self.trials or ALL_FAILED)
         unknown = self._check != "done"  # what the check will say is clearer
-        if (
-            self._failed_here == self._ended_here >= enough
-            and not unknown
-            and len(self.history.ended) == self._failed_here
-        ):
+        all_failed = len(self.history.ended) == self.history.counts["failed"]
+        if self._failed_here == self._ended_here >= enough and not unknown and all_failed:
             self.message = self._first_error()
             self.stop("all_failed")
 
@@ -377,10 +378,12 @@ class Session:
         return short
 
     def _first_error(self) -> str:
-        first = self.history.trials[self.history.ended[0]]
+        ended = [number for number in self.history.ended if number not in self.history.void]
+        first = self.history.trials[ended[0]]
         error = first.error or {}
         what = f"{error.get('type', first.reason)}: {error.get('message', '')}".rstrip(": ")
-        return f"the first {self._failed_here} trials all failed; trial {first.number} with {what}"
+        failed = "the only trial failed" if len(ended) == 1 else f"the first {len(ended)} trials all failed"
+        return f"{failed}; trial {first.number} with {what}"
 
     def _value(self, metrics: Mapping[str, float]) -> float:
         return float(metrics.get(self.objective.metric, math.nan))
@@ -404,6 +407,8 @@ class Session:
             self.folder.stop.write_text(f"{reason} {time.time()}\n")
 
     def end(self, reason: str, message: str = "", recommended: int | None = None) -> None:
-        """Writes the session's end."""
+        """Writes the session's end. A search whose trials all failed is not finished, whatever limit it has reached."""
+        if reason in _LIMITS and self.history.all_failed:
+            reason, message = "all_failed", self._first_error()
         known = {} if recommended is None else {"recommended": {"trial": recommended}}
         self.record("session_ended", session=self.number, reason=reason, message=message, **known)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from raynas.durations import parse_duration
 from raynas.engine.spec_paths import anchored
 from raynas.errors import SpecError
+from raynas.tracking.redaction import public_uri
 
 #: A search that names no budget ends by itself within a few minutes on a laptop.
 DEFAULT_TRIALS = 40
@@ -89,6 +90,7 @@ class SearchSpec(BaseModel):
     cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     trial_timeout: Annotated[float, BeforeValidator(_seconds)] | None = None
     keep_best: Annotated[int, Field(ge=0, strict=True)] = 3
     mlflow: bool = True
@@ -136,6 +138,8 @@ class Settings(TypedDict, total=False):
     """What each trial gets; fractions of a GPU are shared, not isolated."""
     device: str | None
     """``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    precision: str | None
+    """``auto`` (what is faster here, by a short timing), ``fp32`` or ``bf16``."""
     trial_timeout: float | str | None
     """Limit on one step (epoch) of a trial, in seconds ("5m" is understood too)."""
     keep_best: int | None
@@ -179,6 +183,11 @@ def make_spec(values: Mapping[str, Any], *, origin: str = "", lines: Mapping[str
         raise SpecError(_where(error.field, origin, lines) + str(error)) from None
 
 
+def _shown(field: str, value: Any) -> Any:
+    """A field's value as it is written or told: without the password that the store's address may hold."""
+    return public_uri(value) if field == "tracking_uri" and isinstance(value, str) else value
+
+
 def _where(field: str, origin: str, lines: Mapping[str, int] | None) -> str:
     if not origin:
         return ""
@@ -187,7 +196,7 @@ def _where(field: str, origin: str, lines: Mapping[str, int] | None) -> str:
 
 
 def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
-    kind, value = error["type"], error.get("input")
+    kind, value = error["type"], _shown(field, error.get("input"))
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(field, SearchSpec.model_fields, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the fields are: {', '.join(SearchSpec.model_fields)}"
@@ -257,7 +266,8 @@ def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
 def write_spec(path: Path, spec: Mapping[str, Any]) -> None:
     """Writes the resolved spec for people to read and to use as a ``--config`` again."""
     header = "# The resolved settings of this search. The journal beside it is what counts.\n"
-    text = header + yaml.safe_dump({k: v for k, v in spec.items() if v is not None}, sort_keys=False)
+    shown = {key: _shown(key, value) for key, value in spec.items() if value is not None}
+    text = header + yaml.safe_dump(shown, sort_keys=False)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 from raynas.engine.memory import is_out_of_memory
 from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
+from raynas.engine.working_folder import working_folder
 from raynas.errors import SpecError, UserError
 from raynas.evaluators.evaluator import Evaluator, TrialContext
 from raynas.space import Space
@@ -44,5 +45,7 @@ def check_in_worker(
         if isinstance(error, UserError):
             return {"error": type(error).__name__, "message": str(error)}
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_CHARACTERS]
+        if isinstance(error, OSError):
+            words += f" (the worker's folder is {working_folder()})"
         return {"error": UserError.__name__, "message": f"a trial cannot begin: {words}"}
     return {} if measurement is None else {"measurement": asdict(measurement)}

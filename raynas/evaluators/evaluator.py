@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from raynas.errors import TaskError
 from raynas.tasks.objective import Mode, Objective
@@ -62,6 +62,7 @@ class TrialContext:
         rungs: the steps at which something is decided by what was measured; None: it may be any.
         metric: what trials are compared by (None: the evaluator's own objective). A measurement of a trial that
             cannot go on (a loss that diverged) holds NaN for it.
+        precision: the number format that a person asked for; "auto": what is fastest, of those that work.
     """
 
     number: int
@@ -72,6 +73,7 @@ class TrialContext:
     step_seconds: float | None = None
     rungs: tuple[int, ...] | None = None
     metric: str | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 @dataclass
@@ -139,6 +141,8 @@ class Evaluator(ABC):
     default_steps: int
     #: Whether a step can be so many seconds (``TrialContext.step_seconds``) instead of the evaluator's own measure.
     timed: bool = False
+    #: Whether :meth:`decide` heeds ``TrialContext.precision``.
+    chooses_precision: bool = False
 
     @abstractmethod
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:
@@ -154,10 +158,14 @@ class Evaluator(ABC):
         Args:
             space: the search's.
             architecture: one to try it on, for example the default.
-            context: threads and device count; nothing else does.
+            context: threads, device and precision count; nothing else does.
 
         Returns:
-            Plain JSON, for the journal; :meth:`adopt` takes it on every worker, and again after a resume.
+            Plain JSON, for the journal; :meth:`adopt` takes it on every worker, and again after a resume. A ``reason``
+            in it is for people, in one line.
+
+        Raises:
+            UserError: what the person asked for is not possible here.
         """
         return {}
 

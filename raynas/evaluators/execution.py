@@ -2,14 +2,16 @@
 
 What is fastest depends on the processor (bfloat16 units, cache lines) and on the networks, so it is timed rather than
 looked up. It changes results in the last digits, so all trials of a search, also after a resume, do it in one way:
-the decision is a value that travels with the search.
+the decision is a value that travels with the search. Only a network that cannot do it so (a block without bfloat16,
+one that wants its inputs contiguous) is trained in another way.
 """
 
 from __future__ import annotations
 
 import contextlib
+import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -19,10 +21,13 @@ from torch import Tensor, nn
 from raynas.errors import UserError
 
 Precision = Literal["fp32", "bf16"]
+Asked = Literal["auto", "fp32", "bf16"]
 Layout = Literal["contiguous", "channels_last"]
 
 #: So much faster must another way be than plain fp32, to be worth its rounding or its copies.
 WORTH_IT = 1.1
+#: A way that takes so many times the least time on a few samples is not timed any further.
+HOPELESS = 3.0
 _ROUNDS = 4
 _SECONDS = 8.0  # after so long the timing ends with what it has
 
@@ -91,31 +96,83 @@ class Execution:
         return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
-def candidates(device: str) -> list[Execution]:
-    """What may be tried on a device: plain float32 first."""
-    precisions: list[Precision] = ["fp32", "bf16"]
-    if device.startswith("cuda") and not torch.cuda.is_bf16_supported(including_emulation=False):
-        precisions = ["fp32"]
+def has_bf16(device: str) -> bool:
+    """Whether a device has instructions for bfloat16. It is emulated on others, at up to 47 times float32's time."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if kind != "cpu":
+        return False  # MPS: autocast and layouts differ from release to release
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):  # also where the environment says so
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def candidates(device: str, precision: Asked = "auto") -> list[Execution]:
+    """What may be tried on a device, plain float32 first.
+
+    Args:
+        precision: what the person asked for.
+
+    Raises:
+        UserError: the device has no such number format.
+    """
     if torch.device(device).type not in ("cpu", "cuda"):
-        return [Execution()]  # MPS: autocast and layouts differ from release to release
+        if precision == "bf16":
+            raise UserError(f"precision 'bf16' is for the devices cpu and cuda, and trials use {device}; give fp32")
+        return [Execution()]
+    if precision == "bf16" and not has_bf16(device):
+        return [Execution("bf16")]
+    precisions: list[Precision] = [precision] if precision != "auto" else ["fp32", "bf16"]
+    if not has_bf16(device) and precision == "auto":
+        precisions = ["fp32"]
     ways = [Execution(precision, layout) for precision in precisions for layout in ("contiguous", "channels_last")]
     if device == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
         # There oneDNN writes past its memory in the backward pass of a strided 1x1 convolution of fewer than 8 float32
         # channels stored pixel by pixel (torch 2.13: "corrupted double-linked list").
-        ways.remove(Execution("fp32", "channels_last"))
+        ways = [way for way in ways if way != Execution("fp32", "channels_last")]
     return ways
 
 
-def fastest(step_of: Callable[[Execution], Callable[[], None]], device: str) -> Execution:
-    """The way in which a training step takes the least time; plain float32 unless another gains a tenth.
+def usable(
+    try_out: Callable[[Execution], float], ways: Sequence[Execution]
+) -> tuple[list[Execution], dict[Execution, Exception]]:
+    """The ways that are worth timing: those which work, and are not far slower than another on a few samples.
+
+    Args:
+        try_out: does a small step in the given way, and gives its seconds.
+
+    Returns:
+        The ways, the first one among them if it works; and of those that failed, with what.
+    """
+    seconds: dict[Execution, float] = {}
+    failures: dict[Execution, Exception] = {}
+    for way in ways:
+        try:
+            seconds[way] = try_out(way)
+        except Exception as error:
+            failures[way] = error
+    limit = HOPELESS * min(seconds.values(), default=0.0)
+    return [way for way, spent in seconds.items() if way == ways[0] or spent <= limit], failures
+
+
+def fastest(
+    step_of: Callable[[Execution], Callable[[], None]], device: str, ways: Sequence[Execution] | None = None
+) -> Execution:
+    """The way in which a training step takes the least time; the first unless another gains a tenth.
 
     The ways take turns, and the best time of each counts: what else runs on the machine hits all alike.
 
     Args:
         step_of: gives a function that does one whole training step in the given way.
         device: what the steps run on.
+        ways: what to choose from (default: ``candidates``, plain float32 first).
     """
-    ways = candidates(device)
+    ways = candidates(device) if ways is None else ways
+    if len(ways) == 1:
+        return ways[0]
     steps = [step_of(way) for way in ways]
     best = [float("inf")] * len(ways)
     begun = time.perf_counter()

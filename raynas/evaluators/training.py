@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
-from raynas.evaluators.execution import Execution, fastest
+from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, usable
 from raynas.evaluators.few import few_rows
 from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
 from raynas.evaluators.recipe import Recipe
@@ -19,6 +23,8 @@ from raynas.tasks.task import Data, Task
 if TYPE_CHECKING:
     from raynas.space import Architecture, Space
 
+#: Of so many samples is the step that tells whether a network can do its arithmetic in some way.
+FEW_SAMPLES = 4
 
 #: What a training measures where the task's metrics are the usual ones.
 _USUAL_METRICS = ("val_accuracy", "val_loss", "train_loss", "lr", "images_per_second")
@@ -42,7 +48,8 @@ class Training(Evaluator):
         self.task = task
         self.recipe = Recipe.of({**task.recipe, **recipe})
         self.execution = execution
-        self.objective, self.directions = task.objective, task.directions
+        self.chooses_precision = execution is None
+        self.objective, self.directions = task.objective, dict(task.directions)
         self.default_steps = task.default_epochs
         self._copies: dict[str, Data] = {}
 
@@ -50,38 +57,87 @@ class Training(Evaluator):
         return self.__dict__ | {"_copies": {}}
 
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> TrainingEvaluation:
-        if context.device.startswith("cuda"):
-            torch.backends.cudnn.benchmark = True  # image sizes do not change within a trial
-            torch.set_float32_matmul_precision("high")
-        recipe = Recipe.of(space.network(architecture).recipe, self.recipe)
-        torch.manual_seed(seed_of(context.seed, "weights"))
-        model = space.build(architecture, self.task.input_shape, self._input_dtype()).to(context.device)
-        return TrainingEvaluation(model, self.task, self._data(context.device), recipe, context, self.execution)
+        model, recipe = self._built(space, architecture, context)
+        data, way = self._data(context.device), self.execution or Execution()
+        if way != Execution():
+            way = self._possible(model, data, way, context.device)
+        return TrainingEvaluation(model, self.task, data, recipe, context, way)
 
     def decide(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:
         """Times one architecture's training step in each way that the device knows (a few seconds).
 
         Returns:
             The fields of :class:`Execution`; what the person chose stays as it is.
+
+        Raises:
+            UserError: the architecture cannot do what was asked for.
         """
         if self.execution is not None:
             return self.execution.to_json()
         before = torch.get_num_threads()
         torch.set_num_threads(context.threads)
-
-        def step_of(way: Execution) -> Callable[[], None]:
-            evaluation = Training(self.task, execution=way, **_values(self.recipe)).start(space, architecture, context)
-            size = evaluation.recipe.batch_size
-            data = evaluation.data
-            some = any_of(len(data.train_inputs), size, "timing").to(context.device)
-            few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
-            long = replace(context, max_steps=1_000)  # so that the learning rate has somewhere to go
-            return TrainingEvaluation(evaluation.model, self.task, few, evaluation.recipe, long, way).one_batch
-
         try:
-            return fastest(step_of, context.device).to_json()
+            return self._decided(space, architecture, context)
         finally:
             torch.set_num_threads(before)
+
+    def _decided(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:
+        model, recipe = self._built(space, architecture, context)
+        data, asked = self._data(context.device), context.precision
+        some = any_of(len(data.train_inputs), recipe.batch_size, "timing").to(context.device)
+        few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
+        long = replace(context, max_steps=1_000)  # so that the learning rate has somewhere to go
+
+        def step_of(way: Execution) -> Callable[[], None]:
+            return TrainingEvaluation(copy.deepcopy(model), self.task, few, recipe, long, way).one_batch
+
+        def try_out(way: Execution) -> float:
+            passes = [small_step(model, self.task, few, way, context.device) for _ in range(2)]
+            return passes[1]  # the first one compiles kernels
+
+        ways, failures = usable(try_out, candidates(context.device, asked))
+        words = {way: f"{type(error).__name__}: {first_line(error)}" for way, error in failures.items()}
+        if not ways and asked == "bf16":
+            raise UserError(
+                f"precision 'bf16' is not possible: the space's default network fails with {words[Execution('bf16')]}; "
+                "give --precision fp32, or auto"
+            )
+        way = fastest(step_of, context.device, ways) if ways else Execution()
+        lost = [other for other in failures if other.precision == "bf16"]
+        reason = ""
+        if ways and lost and way.precision == "fp32":
+            reason = f"float32, since the space's default network fails in bfloat16 ({words[lost[0]]})"
+        elif asked == "bf16" and not has_bf16(context.device):
+            reason = f"bfloat16 as asked for, but this {context.device} has no instructions for it: float32 is faster"
+        return way.to_json() | ({"reason": reason} if reason else {})
+
+    def _built(self, space: Space, architecture: Architecture, context: TrialContext) -> tuple[nn.Module, Recipe]:
+        if context.device.startswith("cuda"):
+            torch.backends.cudnn.benchmark = True  # image sizes do not change within a trial
+            torch.set_float32_matmul_precision("high")
+        recipe = Recipe.of(space.network(architecture).recipe, self.recipe)
+        torch.manual_seed(seed_of(context.seed, "weights"))
+        return space.build(architecture, self.task.input_shape, self._input_dtype()).to(context.device), recipe
+
+    def _possible(self, model: nn.Module, data: Data, way: Execution, device: str) -> Execution:
+        """The search's way of doing the arithmetic, or the next one that this network can do; the trial's log says so.
+
+        A block that knows no bfloat16, or wants its inputs contiguous, says nothing against the architecture.
+        """
+        try:
+            small_step(model, self.task, data, way, device)
+            return way
+        except Exception as error:
+            failed = error
+        for other in (replace(way, layout="contiguous"), Execution()):
+            with contextlib.suppress(Exception):
+                small_step(model, self.task, data, other, device)
+                print(
+                    f"this network is trained in {other.precision}, {other.layout}: in the search's {way.precision}, "
+                    f"{way.layout} it fails ({type(failed).__name__}: {first_line(failed)})"
+                )
+                return other
+        return way  # it fails in any way, and training will say how
 
     def load(self) -> None:
         self._data("cpu")
@@ -89,7 +145,7 @@ class Training(Evaluator):
     def adopt(self, decisions: Mapping[str, Any]) -> None:
         """Does the arithmetic from now on as :meth:`decide` said."""
         if decisions:
-            self.execution = Execution.of(decisions)
+            self.execution = Execution.of({key: value for key, value in decisions.items() if key != "reason"})
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
         shape = tuple(space.check(architecture, self.task.input_shape, self._input_dtype()))
@@ -123,7 +179,7 @@ class Training(Evaluator):
             ) from error
 
     def _one_step(self, like: TrainingEvaluation, data: Data) -> Measurement:
-        evaluation = TrainingEvaluation(like.model, self.task, data, like.recipe, like.context, self.execution)
+        evaluation = TrainingEvaluation(like.model, self.task, data, like.recipe, like.context, like.execution)
         return next(evaluation.measurements())
 
     def _input_dtype(self) -> str | None:
@@ -136,5 +192,25 @@ class Training(Evaluator):
         return self._copies[device]
 
 
-def _values(recipe: Recipe) -> dict[str, Any]:
-    return {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+def small_step(model: nn.Module, task: Task, data: Data, way: Execution, device: str) -> float:
+    """Runs a copy of a network on a few samples as a training and a validation would, in some way; its seconds.
+
+    Raises:
+        Exception: whatever the network raises there.
+    """
+    network = way.place(copy.deepcopy(model), device)
+    index = any_of(len(data.train_inputs), FEW_SAMPLES, "small step").to(device)
+    begun = time.perf_counter()
+    with way.autocast(device):
+        outputs = network.train()(way.arrange(task.prepare(data.train_inputs[index])))
+    task.loss(outputs.float(), data.train_targets[index]).backward()
+    with torch.no_grad(), way.autocast(device):
+        network.eval()(way.arrange(task.prepare(data.train_inputs[index])))
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return next(iter(str(error).strip().splitlines()), "")[:200]

@@ -130,9 +130,9 @@ def _outputs(result: SearchResult, task: Any) -> str:
 
     An earlier release did not journal it, and the data may be gone by now: what is not certain is ``values``.
     """
-    from raynas.tasks.samples import output_kind
+    from raynas.tasks.samples import declared_outputs, output_kind
 
-    declared = getattr(task, "outputs", None) or result.begun["task"].get("outputs")
+    declared = declared_outputs(task) or result.begun["task"].get("outputs")
     if declared is not None:
         return str(declared)
     try:

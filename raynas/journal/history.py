@@ -22,6 +22,12 @@ from raynas.tasks.objective import Objective
 #: ``History.key`` of a trial that has nothing to show: below every score.
 LOWEST: tuple[int, float] = (0, -math.inf)
 
+#: The strategy of the trial of a space's default.
+DEFAULT = "default"
+
+#: Fields of events that are folded into what strategies see, and that they do not see themselves.
+_NOT_SEEN = ("warm_start", "void")
+
 _RUNNING_STATES = ("proposed", "running")
 
 
@@ -72,8 +78,8 @@ class TrialRecord:
 
     @property
     def title(self) -> str:
-        """What the trial is called before people: by its holes; trial 0 is the space's default."""
-        return "default: the hand-made network" if self.number == 0 else self.name
+        """What the trial is called before people: by its holes, or as the space's default."""
+        return "default: the hand-made network" if self.number == 0 or self.strategy == DEFAULT else self.name
 
     @property
     def terminal(self) -> bool:
@@ -114,6 +120,7 @@ class History:
         sessions: one record a session.
         trials: number to record, in the order of proposals.
         repeats: numbers of the trials that train a finalist again.
+        void: numbers of the trials that failed before the search's files were mended: they count for nothing.
         seen, seen_networks: trial ids and network ids that were ever proposed, running and failed ones included.
         running: number to record of the trials that are not terminal (under way, left unfinished, or paused).
         paused: of these, the ones that wait at a rung for their promotion.
@@ -132,6 +139,7 @@ class History:
         self.sessions: list[SessionRecord] = []
         self.trials: dict[int, TrialRecord] = {}
         self.repeats: set[int] = set()
+        self.void: set[int] = set()
         self.seen: set[str] = set()
         self.seen_networks: set[str] = set()
         self.running: dict[int, TrialRecord] = {}
@@ -166,7 +174,7 @@ class History:
         if handle is not None:
             handle(self, event, time)
         if self._for_searchers is not None and event.get("trial") not in self.repeats:
-            self._for_searchers.apply({key: value for key, value in event.items() if key != "warm_start"})
+            self._for_searchers.apply({key: value for key, value in event.items() if key not in _NOT_SEEN})
         if self.sessions and time > self.sessions[-1].last_event_at:
             self.sessions[-1].last_event_at = time
         if self.sessions and ELAPSED in event:
@@ -187,7 +195,8 @@ class History:
     def for_searchers(self) -> History:
         """The history as strategies are to see it (``raynas.journal.views``); this very one where nothing differs.
 
-        It lacks repeats of finalists, and has a warm start's measurements as ended trials under numbers below 0.
+        It lacks repeats of finalists and void trials, and has a warm start's measurements as ended trials under numbers
+        below 0.
         """
         return self if self._for_searchers is None else self._for_searchers
 
@@ -198,8 +207,22 @@ class History:
 
     @property
     def searched(self) -> int:
-        """How many trials the search has proposed: all but the repeats of finalists."""
-        return len(self.trials) - len(self.repeats)
+        """How many trials the search has proposed: all but the repeats of finalists and those that are void."""
+        return len(self.trials) - len(self.repeats) - len(self.void)
+
+    @property
+    def default(self) -> TrialRecord | None:
+        """The trial of the space's default: trial 0, or a later one where that is void."""
+        if 0 not in self.void:
+            return self.trials.get(0)
+        own = (record for number, record in self.trials.items() if number not in self.void)
+        return next((record for record in own if record.strategy == DEFAULT), None)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether all trials that count have ended, and every one of them failed."""
+        ended = len(self.ended) - len(self.void)
+        return ended > 0 and not self.running and self.counts["failed"] - len(self.void) == ended
 
     @property
     def repeats_ended(self) -> int:
@@ -275,6 +298,9 @@ class History:
     def _session_started(self, event: Mapping[str, Any], time: float) -> None:
         self._past_seconds = self.elapsed_seconds
         self.sessions.append(SessionRecord(event["session"], time, time, dict(event)))
+        if event.get("void"):
+            self.void.update(event["void"])
+            self._for_searchers = views.without_void(self)
 
     def _session_ended(self, event: Mapping[str, Any], time: float) -> None:
         if self.sessions:

@@ -1,7 +1,8 @@
 """The history as strategies see it, where that is not the search's own: ``History.for_searchers``.
 
 It lacks the repeats of finalists: they are asked for by the search, not by the strategy, and measure again what it
-knows. It has the warm start's measurements: trials that ended before the search began, under numbers below 0.
+knows. It lacks void trials: what made them fail was mended, so they say nothing of their architectures. It has the warm
+start's measurements: trials that ended before the search began, under numbers below 0.
 """
 
 from __future__ import annotations
@@ -28,6 +29,19 @@ def warm(history: History, earlier: Sequence[Mapping[str, Any]]) -> None:
         reason = "budget" if known["completed"] else "early_stopped"
         history.apply({**measured, "metrics": known["metrics"], "decision": "stop", "stop_reason": reason})
         history.trials[number].end_written = True
+
+
+def without_void(history: History) -> History:
+    """What is known when trials become void: nothing but the warm start, and which trials are still to be measured."""
+    other = type(history)(history.objective)
+    other.search = history.search
+    if history.search and history.search.get("warm_start"):
+        warm(other, history.search["warm_start"]["trials"])
+    for number, record in history.running.items():
+        ids = {"trial_id": record.trial_id, "network_id": record.network_id, "origin": record.origin}
+        trial = {"trial": number, "architecture": record.values, "strategy": record.strategy, "name": record.name}
+        other.apply({**trial, **ids, "session": record.session, "event": "trial_proposed"})
+    return other
 
 
 def apart(history: History) -> History:

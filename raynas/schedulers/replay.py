@@ -11,10 +11,12 @@ from raynas.schedulers.rungs import Action, Decision, StoppingRule
 def replay(rule: StoppingRule, history: History) -> None:
     """Enters every journalled measurement into a fresh rule, with the decision that was made on it, and who is paused.
 
-    Repeats of finalists are left out: no rule decided on them.
+    Repeats of finalists are left out: no rule decided on them. So are void trials.
     """
     assert history.objective is not None
     for number, trial in history.trials.items():
+        if number in history.void:
+            continue
         for measurement in trial.measurements if trial.repeat_of is None else ():
             value = float(measurement.metrics.get(history.objective.metric, float("nan")))
             decision = Decision(cast(Action, measurement.decision), measurement.stop_reason, measurement.rung)

@@ -121,7 +121,7 @@ class Features:
 
     def _learn(self, samples: Sequence[Architecture], points: HolePoints) -> None:
         """Vocabularies and scales, from samples."""
-        self._segments.fold(samples)
+        self._segments.fold(samples, points)
         composed, segments = self._segments.composed(samples, points)
         often = (composed.counts > 0).sum(axis=0)
         counts = {walk: int(often[column]) for walk, column in composed.walks.items() if often[column]}

@@ -9,15 +9,16 @@ proposal costs milliseconds, and nothing can fail to converge.
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.blas import dtrsm, dtrsv
+from scipy.linalg.lapack import dpotrf
 
 Array = NDArray[np.float64]
 
@@ -29,30 +30,64 @@ _TRUST = 0.5
 _LEAST_WEIGHT = 0.03
 #: From so many observations on, members that half of them speak against by so much (in nats) are not fitted to all.
 _MANY, _HOPELESS = 150, 10.0
+#: Candidates whose deviations are made at a time.
+_AT_ONCE = 48
 
 
-@dataclass(frozen=True)
 class Posterior:
     """What is expected of each candidate, in the targets' units: mean and standard deviation, by member.
+
+    Deviations cost most, so they are made for the candidates that are asked about.
 
     Attributes:
         members: names of the members that count, as ``holes+walks, noise 0.1``.
         weights: of each, summing to 1.
-        means, deviations: shape ``(members, candidates)``.
+        means: shape ``(members, candidates)``.
     """
 
-    members: tuple[str, ...]
-    weights: Array
-    means: Array
-    deviations: Array
+    def __init__(self, members: Sequence[_Member], weights: Array, reach: Sequence[Array]) -> None:
+        self.members = tuple(f"{'+'.join(member.parts)}, noise {member.noise:g}" for member in members)
+        self.weights = weights
+        self.means = np.array([member.means(each) for member, each in zip(members, reach, strict=True)])
+        self._fitted, self._reach = members, reach
 
     @property
     def mean(self) -> Array:
         return self.weights @ self.means
 
+    def deviations(self, places: Sequence[int] | None = None) -> Array:
+        """Of these candidates (default: all), shape ``(members, candidates)``."""
+        asked = slice(None) if places is None else list(places)
+        pairs = zip(self._fitted, self._reach, strict=True)
+        return np.array([member.deviations(reach[:, asked]) for member, reach in pairs])
+
     def bound(self, kappa: float) -> Array:
         """The upper confidence bound: the weighted mean of mean + kappa deviations."""
-        return self.weights @ (self.means + kappa * self.deviations)
+        return self.weights @ (self.means + kappa * self.deviations())
+
+    def best_first(self, kappa: float, lots: Sequence[float]) -> Iterator[tuple[int, float, float]]:
+        """Places of candidates, their means and deviations, by the upper confidence bound, the greatest first.
+
+        Equal ones come by their ``lots``. (Rounded to 6 digits: no last bit decides.) A deviation is at most what one
+        observation alone leaves, so most candidates are out of the question before their deviations are made.
+        """
+        pairs = zip(self._fitted, self._reach, strict=True)
+        most = np.array([member.most_deviation(reach) for member, reach in pairs])
+        limits = np.round(self.weights @ (self.means + kappa * most), 6) + 2e-6
+        waiting = np.argsort(-limits, kind="stable").tolist()
+        mean = self.mean
+        ready: list[tuple[float, float, int, float]] = []
+        while waiting or ready:
+            while waiting and (not ready or -ready[0][0] <= limits[waiting[0]]):
+                # At first some; then all that can still come before the best of those.
+                bar = -math.inf if not ready else -ready[0][0]
+                now = [place for place in waiting[:_AT_ONCE] if limits[place] >= bar]
+                del waiting[: len(now)]
+                for place, doubt in zip(now, (self.weights @ self.deviations(now)).tolist(), strict=True):
+                    promise = round(float(mean[place]) + kappa * doubt, 6)
+                    heapq.heappush(ready, (-promise, lots[place], place, doubt))
+            _, _, place, doubt = heapq.heappop(ready)
+            yield place, float(mean[place]), doubt
 
 
 def posterior(
@@ -90,20 +125,11 @@ def posterior(
     top = max(member.evidence for member in members)
     weights = np.array([math.exp(_TRUST * (member.evidence - top)) for member in members])
     weights /= weights.sum()
-    names, means, deviations = [], [], []
-    kept = weights >= _LEAST_WEIGHT
-    used = {kind for member, keep in zip(members, kept, strict=True) if keep for kind in member.parts}
-    far = {kind: np.exp(-across[kind]) for kind in sorted(used)}
-    for member, keep in zip(members, kept, strict=True):
-        if keep:
-            reach = _mean([far[kind] for kind in member.parts])
-            seen = solve_triangular(member.lower, reach, lower=True, check_finite=False)
-            names.append(f"{'+'.join(member.parts)}, noise {member.noise:g}")
-            means.append(member.half @ seen)
-            left = np.maximum(1.0 - (seen * seen).sum(axis=0), 0.0)
-            deviations.append(np.sqrt(member.variance * left))
-    shares = weights[kept] / weights[kept].sum()
-    return Posterior(tuple(names), shares, np.array(means), np.array(deviations))
+    kept = [member for member, weight in zip(members, weights, strict=True) if weight >= _LEAST_WEIGHT]
+    shares = weights[weights >= _LEAST_WEIGHT]
+    far = {kind: np.exp(-across[kind]) for kind in sorted({kind for member in kept for kind in member.parts})}
+    reach = {parts: _mean([far[kind] for kind in parts]) for parts in {member.parts for member in kept}}
+    return Posterior(kept, shares / shares.sum(), [reach[member.parts] for member in kept])
 
 
 class _Member:
@@ -123,20 +149,36 @@ class _Member:
         old = len(self.half)
         block = self.kernel[old:count, old:count].copy()
         block.flat[:: count - old + 1] += self.noise + 1e-8
-        rest, across = self.targets[old:count], np.zeros((count - old, 0))
+        rest = self.targets[old:count]
+        # Fortran's order, and nothing but the lower triangle is ever read.
+        lower = np.empty((count, count), order="F")
         if old:
-            across = solve_triangular(self.lower, self.kernel[:old, old:count], lower=True, check_finite=False).T
+            across = dtrsm(1.0, self.lower, self.kernel[:old, old:count], lower=1).T
             block -= across @ across.T
             rest = rest - across @ self.half
+            lower[:old, :old], lower[old:, :old] = self.lower, across
         # Symmetric, so its transpose is the same matrix in LAPACK's own order.
-        corner = cholesky(block.T, lower=True, overwrite_a=True, check_finite=False)
-        lower = np.zeros((count, count), order="F")
-        lower[:old, :old], lower[old:, :old], lower[old:, old:] = self.lower, across, corner
+        corner, failed = dpotrf(block.T, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError(f"a kernel of {count} observations is not positive definite")
+        lower[old:, old:] = corner
         self.lower = lower
-        self.half = np.append(self.half, solve_triangular(corner, rest, lower=True, check_finite=False))
+        self.half = np.append(self.half, dtrsv(corner, rest, lower=1))
         self.variance = (float(self.half @ self.half) + 1.0) / (count + 1)
         volume = float(np.log(np.diag(lower)).sum())
         self.evidence = self.prior - (count + 1) / 2 * math.log(self.variance) - volume
+
+    def means(self, reach: Array) -> Array:
+        """Of candidates, whose kernel with the observations is ``reach``."""
+        return dtrsv(self.lower, self.half, lower=1, trans=1) @ reach
+
+    def deviations(self, reach: Array) -> Array:
+        seen = dtrsm(1.0, self.lower, reach, lower=1)
+        return np.sqrt(self.variance * np.maximum(1.0 - np.einsum("ij,ij->j", seen, seen), 0.0))
+
+    def most_deviation(self, reach: Array) -> Array:
+        """What the nearest observation alone would leave: all of them leave no more."""
+        return np.sqrt(self.variance * (1.0 - reach.max(axis=0) ** 2 / (1.0 + self.noise)))
 
 
 def _mean(matrices: Sequence[Array]) -> Array:

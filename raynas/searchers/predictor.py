@@ -131,11 +131,9 @@ class PredictorSearcher(ArchitectureSearcher):
         expected = self.expect(history, list(candidates))
         listed = list(candidates.items())
         kappa = self.kappa * (3 * rng.random() ** 2 if history.running else 1)
-        for place in self._by_promise(expected.bound(kappa), rng):
+        for place, mean, doubt in expected.best_first(kappa, [rng.random() for _ in listed]):
             architecture, origin = listed[place]
             if self.space.trial_id(architecture) not in history.seen:
-                mean = float(expected.mean[place])
-                doubt = float(expected.weights @ expected.deviations[:, place])
                 found = {"expected": round(mean, 2), "doubt": round(doubt, 2)}
                 return self.proposal(architecture, {"kind": "predictor", **origin, **found})
         return self.fresh(history, rng, self.random_draw)
@@ -269,9 +267,3 @@ class PredictorSearcher(ArchitectureSearcher):
             return drawn[int(np.argmax(np.round(apart, 6)))], {"kind": "random", "candidate": "farthest"}
 
         return draw
-
-    def _by_promise(self, bounds: Array, rng: random.Random) -> list[int]:
-        """Places of the candidates, best first; equal ones in random order. (Rounded: no last bit decides.)"""
-        promise = np.round(bounds, 6).tolist()
-        lots = [rng.random() for _ in promise]
-        return sorted(range(len(promise)), key=lambda place: (-promise[place], lots[place]))

@@ -137,14 +137,15 @@ class Composed:
         figures: of each network as a whole: name to one number each.
     """
 
-    def __init__(self, segments: Sequence[Segment], which: NDArray[np.intp]) -> None:
+    def __init__(self, segments: Sequence[Segment], which: NDArray[np.intp], steps: Steps | None = None) -> None:
         """``which``: the index of each segment, in the order of computation, shape ``(networks, parts)``."""
         ways = np.array([it.paths for it in segments])[which]
         alive = np.logical_and.accumulate(ways > 0, axis=1)
         self._reached = np.concatenate([np.ones((len(which), 1), bool), alive[:, :-1]], axis=1)
         self._which, self._segments = which, segments
         self.figures = self._as_a_whole(ways, alive[:, -1])
-        self.walks: dict[Walk, int] = {}
+        self._steps = Steps() if steps is None else steps
+        self.walks = self._steps.walks
         self.counts = self._counted()
 
     def occurrences(self) -> Array:
@@ -172,30 +173,48 @@ class Composed:
 
     def _counted(self) -> Array:
         """First which walks there can be, then how often there are."""
-        endings: dict[Walk, int] = {(IN,): 0}  # walks of one or two labels that end in what arrives, by column
-        known: dict[Any, _Step] = {}
         active: tuple[Walk, ...] = ((IN,),)
-        passes = []
+        passes: list[list[tuple[int, _Step]]] = []
         for part in range(self._which.shape[1]):
-            steps = []
-            for index in np.unique(self._which[:, part]).tolist():
-                step = known.get((index, active))
-                if step is None:
-                    step = known[index, active] = _Step(self._segments[index], active, endings, self.walks)
-                steps.append((index, step))
-            passes.append((part, steps))
-            follow = [step.active for _, step in steps]
-            active = follow[0] if len(follow) == 1 else tuple(sorted({it for each in follow for it in each}))
-        last = _Step(_OUTPUT, active, endings, self.walks)
-        arriving, counts = np.zeros((len(self._which), len(endings))), np.zeros((len(self._which), len(self.walks)))
-        arriving[:, 0] = 1.0
-        for part, steps in passes:
+            found = np.unique(self._which[:, part]).tolist()
+            passes.append([(index, self._steps.step(self._segments[index], active)) for index in found])
+            follow = {step.active for _, step in passes[-1]}
+            active = follow.pop() if len(follow) == 1 else tuple(sorted({it for each in follow for it in each}))
+        last = self._steps.step(_OUTPUT, active)
+        arriving = np.zeros((len(self._which), len(self._steps.endings)))
+        counts = np.zeros((len(self._which), len(self.walks)))
+        arriving[:, self._steps.endings[(IN,)]] = 1.0
+        for part, steps in enumerate(passes):
             for index, step in steps:
                 rows = np.flatnonzero((self._which[:, part] == index) & self._reached[:, part])
                 if len(rows):
                     step.take(rows, arriving, counts)
         last.take(np.arange(len(counts)), arriving, counts)
         return counts
+
+
+class Steps:
+    """What segments do to what arrives at them, remembered.
+
+    Attributes:
+        endings: walks of one or two labels that end in what arrives somewhere, by column.
+        walks: of one to three labels that occur somewhere, by column.
+    """
+
+    def __init__(self) -> None:
+        self.endings: dict[Walk, int] = {(IN,): 0}
+        self.walks: dict[Walk, int] = {}
+        self._known: dict[tuple[Segment, tuple[Walk, ...]], _Step] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def step(self, segment: Segment, active: tuple[Walk, ...]) -> _Step:
+        """What a segment does where these endings may arrive."""
+        known = self._known.get((segment, active))
+        if known is None:
+            known = self._known[segment, active] = _Step(segment, active, self.endings, self.walks)
+        return known
 
 
 class _Step:
@@ -225,12 +244,10 @@ class _Step:
 
     def take(self, rows: NDArray[np.intp], arriving: Array, counts: Array) -> None:
         """Changes the rows of ``arriving`` and ``counts``."""
-        before = arriving[rows]
-        added = np.zeros((len(rows), counts.shape[1]))
+        before, column = arriving[rows], rows[:, None]
         for source, target, times in self._walks:
-            added[:, target] += before[:, source] * times
-        added[:, self._inside[0]] += self._inside[1]
-        counts[rows] += added
+            counts[column, target] += before[:, source] * times
+        counts[column, self._inside[0]] += self._inside[1]
         after = before * self.through
         if self._handed is not None:
             source, target, times = self._handed
@@ -276,11 +293,12 @@ class Segments:
 
     def _forget(self) -> None:
         self._made = [Segment.of(IDENTITY)]
+        self._steps = Steps()
         self._index: dict[int, dict[Any, int]] = {leaf.kind: {} for leaf in self._leaves}
 
-    def fold(self, samples: Sequence[Architecture]) -> None:
+    def fold(self, samples: Sequence[Architecture], points: HolePoints) -> None:
         """Where samples have many labels, an operation's class alone is its label in walks, or a digest of it."""
-        labels = {label for it in samples for leaf in self._leaves for label in leaf.read(it).labels}
+        labels = {figure[0] for it in self._segments(samples, points)[0] for figure in it.figures}
         if len(labels) > self.LABELS:
             self._label = _class_name
             if len({*map(_class_name, labels)}) > self.LABELS:
@@ -289,7 +307,14 @@ class Segments:
 
     def composed(self, architectures: Sequence[Architecture], points: HolePoints) -> tuple[Composed, list[Segment]]:
         """Architectures, whose holes are ``points``, summed up; and the segments that they have."""
-        if len(self._made) > self.REMEMBERED:
+        segments, which = self._segments(architectures, points)
+        return Composed(segments, which, self._steps), segments
+
+    def _segments(
+        self, architectures: Sequence[Architecture], points: HolePoints
+    ) -> tuple[list[Segment], NDArray[np.intp]]:
+        """The different segments, and which of them each architecture has, shape ``(architectures, leaves)``."""
+        if max(len(self._made), len(self._steps)) > self.REMEMBERED:
             self._forget()
         depths = {path: np.array([it.get(path, 0) for it in architectures]) for path in self._depths}
         which = np.zeros((len(architectures), max(1, len(self._leaves))), np.intp)  # at first the identity
@@ -306,8 +331,7 @@ class Segments:
                     known[value] = len(self._made) - 1
             which[rows, part] = np.array([known[value] for value in found], np.intp)[inverse]
         used, places = np.unique(which, return_inverse=True)
-        segments = [self._made[index] for index in used]
-        return Composed(segments, places.reshape(which.shape)), segments
+        return [self._made[index] for index in used], places.reshape(which.shape)
 
 
 class _Key:

@@ -21,7 +21,7 @@ class _Proposer(Protocol):
 
 
 def proposed(searcher: _Proposer, history: History, number: int) -> Proposal | None:
-    """The proposal for trial ``number`` (from 1): the strategy's, but for a warm start's architectures.
+    """The proposal for trial ``number``, which is not the first: the strategy's, but for a warm start's architectures.
 
     Args:
         history: as searchers see it (``History.for_searchers``).
@@ -29,7 +29,7 @@ def proposed(searcher: _Proposer, history: History, number: int) -> Proposal | N
     Returns:
         None where nothing is left to propose.
     """
-    if number == 1:
+    if sum(known >= 0 for known in history.trials) == 1:
         best = _best(history, set())
         if best is not None and best.trial_id not in _own(history):
             return _again(best)

@@ -74,8 +74,8 @@ def _folder() -> Path:
 
 
 def _key(space: Space, architectures: Sequence[Architecture]) -> str:
-    """Of the template, the canonical form's version, and the rows."""
-    digest = hashlib.sha256(f"{space.fingerprint} {VERSION}".encode())
+    """Of the template, the version and the rule of ids, and the rows."""
+    digest = hashlib.sha256(f"{space.fingerprint} {VERSION} {space.id_rule}".encode())
     for architecture in architectures:
         digest.update(json.dumps(architecture.to_json(), sort_keys=True).encode())
     return digest.hexdigest()[:32]

@@ -4,9 +4,9 @@ A filled template is flattened into a graph of values, bottom up from the input:
 
 - identities are contracted; a sum in a sum is one sum (a multiset), a concatenation in a concatenation likewise;
 - absent edges, what no input reaches and what reaches no output are left out;
-- operations without parameters on equal inputs are one value; operations *with* parameters are kept apart (a layer used
-  twice is not two layers);
-- an argument equal to the constructor's default counts as not given.
+- operations without parameters on equal inputs are one value, unless they are random; operations *with* parameters are
+  kept apart (a layer used twice is not two layers);
+- an argument equal to the constructor's default counts as not given, unless not given means "from the input's shape".
 
 :mod:`raynas.space.labelling` then turns the graph into text that is equal for equal graphs. Two networks with one text
 compute one function for a suitable renaming of their parameters; names of parts do not matter.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -26,29 +25,33 @@ from raynas.space.labelling import Dag, text
 from raynas.space.nodes import Part
 from raynas.space.operation import Op
 from raynas.space.pruning import is_identity, live_nodes
-from raynas.space.signature import constructor
+from raynas.space.repeatable import is_repeatable
+from raynas.space.spelling import drops_nothing, spelled
 from raynas.space.structure import Chain
-from raynas.space.values import same, to_json
+from raynas.space.values import to_json
 
-#: Raise this when the canonical form changes its meaning: ids of old journals then differ visibly.
+#: Raise this when the canonical form changes its meaning for all networks: all ids then differ.
 VERSION = 1
 
-#: Names of modules that draw random numbers in training.
-_RANDOM = re.compile("drop|stochastic|rrelu|noise|gumbel", re.IGNORECASE)
-#: Buffers that start the same in every module: those of normalisation.
-_STATISTICS = {"running_mean", "running_var", "num_batches_tracked"}
+#: The rule of ids. Raise it when the form of some networks changes, and keep the earlier rules: a search goes on with
+#: the rule that it was begun with (docs/journal.md, ``id_rule``), so that its ids stay comparable.
+#:
+#: 1. An argument equal to a default always counts as not given. Random modules are known by their names.
+#: 2. Not so where a shape fills the argument. A person's random modules are found by trying them. ``3`` and ``(3, 3)``
+#:    are one kernel, and a dropout of probability 0 is nothing.
+RULE = 2
 
 
-def canonical_form(network: Network) -> str:
+def canonical_form(network: Network, rule: int = RULE) -> str:
     """Text that is equal for networks that compute the same (see the module's first lines)."""
-    flat = _Flat()
+    flat = _Flat(rule)
     output = flat.part(network.root, 0)
     return f"v{VERSION} {text(flat.dag, output)}"
 
 
-def network_id(network: Network) -> str:
+def network_id(network: Network, rule: int = RULE) -> str:
     """16 hexadecimal digits: a hash of the canonical form."""
-    return _digest(canonical_form(network))
+    return _digest(canonical_form(network, rule))
 
 
 def trial_id(network: Network, recipe_has_holes: bool, network_id: str) -> str:
@@ -66,7 +69,8 @@ def _digest(form: str) -> str:
 class _Flat:
     """The values computed so far; each is known by a number, the input by 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: int) -> None:
+        self.rule = rule
         self.dag = Dag()
         self.made: dict[Any, int] = {}  # values that need not be computed twice
 
@@ -74,7 +78,7 @@ class _Flat:
         if is_identity(part):
             return value
         if isinstance(part, Op):
-            return self.op(part, value)
+            return value if self.rule > 1 and drops_nothing(part) else self.op(part, value)
         if isinstance(part, Chain):
             for _, child in part.parts:
                 value = self.part(child, value)
@@ -83,10 +87,10 @@ class _Flat:
         return self.graph(part, value)
 
     def op(self, op: Op, value: int) -> int:
-        label = op_label(op)
+        label = op_label(op, self.rule)
         key = (label, value)
         known = self.made.get(key)
-        if known is not None and parameter_free(op):
+        if known is not None and is_repeatable(op, self.rule):
             return known
         made = self.dag.add(label, (value,))
         self.made.setdefault(key, made)
@@ -134,34 +138,7 @@ class _Flat:
 
 
 @lru_cache(maxsize=20_000)
-def op_label(op: Op) -> str:
-    """An operation in canonical words: its class, and its arguments other than the constructor's defaults."""
-    defaults = constructor(op.cls).defaults
-    given = {
-        name: to_json(value) for name, value in op.arguments if not (name in defaults and same(value, defaults[name]))
-    }
+def op_label(op: Op, rule: int) -> str:
+    """An operation in canonical words: its class, and the arguments that tell it from others of the class."""
+    given = {name: to_json(value) for name, value in spelled(op, rule).items()}
     return f"{op.class_name} {json.dumps(given, sort_keys=True)}"
-
-
-@lru_cache(maxsize=20_000)
-def parameter_free(op: Op) -> bool:
-    """Whether an operation has no parameters and always yields the same for the same input.
-
-    It is built on the meta device. One that cannot be built without knowing its input's shape counts as having
-    parameters, as do buffers that may be random and modules that are random in training (dropout and its kind): at
-    worst, two equal networks then have two ids.
-    """
-    import torch
-
-    if constructor(op.cls).from_shape:
-        return False
-    try:
-        with torch.device("meta"):
-            module = op.cls(**op.kwargs)
-    except Exception:
-        return False
-    if any(True for _ in module.parameters()):
-        return False
-    buffers = {name.rpartition(".")[2] for name, _ in module.named_buffers()}
-    random = any(_RANDOM.search(type(child).__name__) for child in module.modules())
-    return not random and buffers <= _STATISTICS

@@ -26,10 +26,18 @@ REQUIRED = inspect.Parameter.empty
 
 
 class Constructor(NamedTuple):
-    """The parameters of a class's constructor, in order, with their defaults (``REQUIRED``: none)."""
+    """What a class's constructor takes.
+
+    Attributes:
+        defaults: its parameters in order, with their defaults (``REQUIRED``: none).
+        takes_any: whether it takes any other keyword, too.
+        defaults_hold: whether leaving out an argument is giving its default. A constructor that is decorated, or that
+            hands on ``*args, **kwargs``, may do otherwise.
+    """
 
     defaults: dict[str, Any]
     takes_any: bool
+    defaults_hold: bool = True
 
     @property
     def from_shape(self) -> tuple[str, ...]:
@@ -44,12 +52,13 @@ def constructor(cls: type) -> Constructor:
         SpaceError: it takes ``*args`` or positional-only arguments.
     """
     defaults: dict[str, Any] = {}
-    takes_any = False
+    takes_any, defaults_hold = False, True
     for owner in cls.__mro__:
         init = owner.__dict__.get("__init__")
         if init is None:
             continue
         parameters = list(inspect.signature(init).parameters.values())[1:]
+        defaults_hold = defaults_hold and not hasattr(init, "__wrapped__")
         if owner is object:
             return Constructor({}, False)
         kinds = [parameter.kind for parameter in parameters]
@@ -57,6 +66,7 @@ def constructor(cls: type) -> Constructor:
             # nn.Module's own says (*args, **kwargs) and takes none; others (nn.LSTM) hand on to their base class.
             if (owner.__module__, owner.__qualname__) == ("torch.nn.modules.module", "Module"):
                 return Constructor(defaults, takes_any)
+            defaults_hold = defaults_hold and owner.__module__.startswith("torch.nn.")
             continue
         for parameter in parameters:
             if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
@@ -72,7 +82,7 @@ def constructor(cls: type) -> Constructor:
             defaults.pop("mode", None)  # RNNBase's own switch between its subclasses
             takes_any = cls.__name__ == "RNN"  # nonlinearity=
         break
-    return Constructor(defaults, takes_any)
+    return Constructor(defaults, takes_any, defaults_hold)
 
 
 def bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, 
     Raises:
         SpaceError: too many, unknown, doubled or missing arguments (those filled from the shape may be missing).
     """
-    defaults, takes_any = constructor(cls)
+    defaults, takes_any, _ = constructor(cls)
     names = list(defaults)
     takes = f"it takes ({', '.join(names)})"
     if len(args) > len(names):

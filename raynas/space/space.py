@@ -37,12 +37,17 @@ class Space:
     Raises:
         SpaceError: the template cannot be; the message names the place.
 
+    Attributes:
+        root, recipe, name: as given.
+        id_rule: which rule its ids follow: this release's, unless :meth:`with_id_rule` says otherwise.
+
     Frozen; it may be pickled (classes and literals only). Paths, ids and the walk's order do not depend on the process.
     """
 
     root: Chain
     recipe: tuple[tuple[str, Any], ...]
     name: str | None
+    id_rule: int
 
     def __init__(self, *, recipe: Mapping[str, Any] | None = None, name: str | None = None, **parts: Any) -> None:
         if not parts:
@@ -58,10 +63,11 @@ class Space:
         raise AttributeError("a Space does not change; make another one")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "recipe": self.recipe, "name": self.name}  # no caches
+        # No caches.
+        return {"root": self.root, "recipe": self.recipe, "name": self.name, "id_rule": self.id_rule}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"id_rule": canonical.RULE, **state})
         self.__dict__["_ids"] = {}  # a cache: architecture -> (network id, trial id)
 
     # -- what it holds -------------------------------------------------------------------------------------------
@@ -161,6 +167,22 @@ class Space:
         """The template filled by the architecture. Raises SpaceError as :meth:`replay` does."""
         return operators.replay(self, architecture)[0]
 
+    def with_id_rule(self, rule: int) -> Space:
+        """The same space with the ids of an earlier release (see :mod:`raynas.space.canonical`).
+
+        Raises:
+            SpaceError: no such rule is known here.
+        """
+        if not 1 <= rule <= canonical.RULE:
+            raise SpaceError(
+                f"ids by rule {rule!r} are of another release of RayNAS; this one knows rules 1 to {canonical.RULE}"
+            )
+        if rule == self.id_rule:
+            return self
+        twin = type(self).__new__(type(self))
+        twin.__setstate__({**self.__getstate__(), "id_rule": rule})
+        return twin
+
     def network_id(self, architecture: Architecture) -> str:
         """16 hexadecimal digits: equal for architectures that build the same network."""
         return self._both_ids(architecture)[0]
@@ -176,7 +198,7 @@ class Space:
         known = ids.get(architecture)
         if known is None:
             network = self.network(architecture)
-            network_id = canonical.network_id(network)
+            network_id = canonical.network_id(network, self.id_rule)
             known = network_id, canonical.trial_id(network, self._recipe_has_holes, network_id)
             if len(ids) >= _REMEMBERED:
                 ids.clear()

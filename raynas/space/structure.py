@@ -117,7 +117,7 @@ class Repeat(Part):
 
 def _with_arguments(part: Part, first: dict[str, Any]) -> Part:
     if isinstance(part, Op):
-        defaults, takes_any = constructor(part.cls)
+        defaults, takes_any, _ = constructor(part.cls)
         for name in first:
             if name not in defaults and not takes_any:
                 raise SpaceError(

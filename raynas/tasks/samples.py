@@ -18,6 +18,8 @@ from raynas.tasks.task import Task
 #: ``classes``: one score a class (logits); ``values``: anything else.
 Outputs = Literal["classes", "values"]
 
+#: What says what outputs mean.
+_MEANING = frozenset({"load", "loss", "output_shape", "num_classes"})
 _ROWS = 256  # so many are looked at for the range, and for what the loss is
 
 
@@ -63,13 +65,26 @@ def made_up(shape: Sequence[int], dtype: torch.dtype, known_range: Sequence[floa
     return torch.randint(low, high + 1, tuple(shape), generator=generator).to(dtype)
 
 
+def declared_outputs(task: Any) -> Outputs | None:
+    """What the task declares in ``outputs``; None where it declares nothing.
+
+    A declaration that is inherited holds only while data and loss are inherited, too.
+    """
+    for cls in type(task).__mro__:
+        if "outputs" in vars(cls):
+            break
+        if _MEANING & vars(cls).keys():
+            return None
+    return getattr(task, "outputs", None)
+
+
 def output_kind(task: Any) -> Outputs:
     """What a network's outputs are: what the task declares (``outputs``), else ``classes`` where that is certain.
 
     It is certain where a network gives one number a class, targets are class numbers, and the loss is cross-entropy:
     the usual one, or one that gives its value on the task's own targets. Everything else is ``values``.
     """
-    declared = getattr(task, "outputs", None)
+    declared = declared_outputs(task)
     if declared is not None:
         return declared
     if task.num_classes < 2 or tuple(task.output_shape) != (task.num_classes,):

@@ -3,8 +3,10 @@
 ``import raynas.tracking`` is light: MLflow is imported where a store is opened, in the tracker's own process.
 """
 
+from raynas.tracking.check import check_address
 from raynas.tracking.process import TrackerProcess, start
+from raynas.tracking.redaction import public_uri
 from raynas.tracking.sync import SyncReport, sync
 from raynas.tracking.uri import resolve_tracking_uri
 
-__all__ = ["SyncReport", "TrackerProcess", "resolve_tracking_uri", "start", "sync"]
+__all__ = ["SyncReport", "TrackerProcess", "check_address", "public_uri", "resolve_tracking_uri", "start", "sync"]

@@ -1,4 +1,8 @@
-"""``python -m raynas.tracking FOLDER``: the tracker's process. ``raynas.tracking.start`` runs it beside a search."""
+"""``python -m raynas.tracking FOLDER``: the tracker's process. ``raynas.tracking.start`` runs it beside a search.
+
+The store's address is ``$MLFLOW_TRACKING_URI``, else that of ``mlflow.db`` beside the folder. It is no argument, since
+it may hold a password, and all users of a machine see each other's arguments.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,8 @@ _NICENESS = 10
 
 def main() -> int:
     """Follows the journal until the search is over; 0 if all of it is in MLflow then, 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m raynas.tracking", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m raynas.tracking")
     parser.add_argument("folder", type=Path, help="the search's folder")
-    parser.add_argument("--tracking-uri", help="default: $MLFLOW_TRACKING_URI, else mlflow.db beside the folder")
     parser.add_argument("--once", action="store_true", help="write what is there, and end")
     parser.add_argument("--until-end-of-input", action="store_true", help="finish at the end of standard input")
     options = parser.parse_args()
@@ -39,10 +42,10 @@ def main() -> int:
     prepare_environment()
     try:
         if options.once:
-            report = sync(folder, options.tracking_uri)
-            print(f"{report.events} events are in MLflow ({report.seconds:.1f} s)")
-            return 0
-        return _follow(folder, resolve_tracking_uri(folder.parent, options.tracking_uri), finish)
+            report = sync(folder)
+            print(report)
+            return 1 if report.refused else 0
+        return _follow(folder, resolve_tracking_uri(folder.parent), finish)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -63,7 +66,7 @@ def _follow(folder: Path, tracking_uri: str, finish: Event) -> int:
         print(f"MLflow refused {line}", file=sys.stderr)
     if outcome.problem is not None:
         print(f"{outcome.missing} events are not in MLflow: {outcome.problem}", file=sys.stderr)
-    return 0 if outcome.problem is None and outcome.missing == 0 else 1
+    return 1 if outcome.problem is not None or outcome.missing or outcome.refused else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from raynas.journal import History, TrialRecord
 from raynas.journal.history import LOWEST
 from raynas.tracking import runs
+from raynas.tracking.keys import Keys, SearchKeys
 
 
 class Changes:
@@ -16,6 +17,7 @@ class Changes:
 
     Attributes:
         history: the fold of the events taken.
+        keys: what the search's metrics and holes are called in MLflow.
         trials: trials of which something is to be written, if only their status.
         new: trials whose parameters and architecture are to be written.
         points: trial to its metrics that are to be written.
@@ -26,6 +28,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.history = History()
+        self.keys = SearchKeys()
         self.trials: set[int] = set()
         self.new: set[int] = set()
         self.points: dict[int, list[runs.MetricPoint]] = defaultdict(list)
@@ -36,11 +39,12 @@ class Changes:
         self._sizes: dict[int, list[runs.MetricPoint]] = {}
         self._session_of: dict[int, int] = {}  # trial to the session that last had it in hand
 
-    def take(self, event: Mapping[str, Any], written: bool) -> None:
+    def take(self, event: Mapping[str, Any], *, written: bool, search_written: bool) -> None:
         """Folds an event.
 
         Args:
-            written: it is in the store already: nothing is marked.
+            written: its trial's run has it already: nothing is marked there.
+            search_written: the search's own run has it already.
         """
         self.any = True
         number, history = event.get("trial"), self.history
@@ -49,6 +53,8 @@ class Changes:
         ended = len(history.ended)
         history.apply(event)
         if number is None:
+            if history.objective is not None and event["event"] == "search_started":
+                self.keys.metrics(history.objective.metric)  # first of all: it has the key that fits it best
             if event["event"] in {"session_started", "session_ended"}:
                 self.trials.update(history.running)
             return
@@ -58,15 +64,17 @@ class Changes:
         self._session_of[number] = len(history.sessions) - 1
         if before is None:
             self._sizes[number] = list(runs.size_points(event))
+            for path in record.values:
+                self.keys.holes(path)
+        measured = [point for each in record.measurements[steps:] for point in runs.points(each, self.keys.metrics)]
         if not written:
             self.trials.add(number)
             if before is None:
                 self.new.add(number)
                 self.points[number] += self._sizes[number]
-            for measurement in record.measurements[steps:]:
-                self.points[number] += runs.points(measurement)
+            self.points[number] += measured
         if len(history.ended) > ended:
-            self._trial_has_ended(record, written)
+            self._trial_has_ended(record, search_written)
 
     def mark_all(self, record: TrialRecord) -> None:
         """Marks everything about a trial: its run is not in the store, or it is not sure what that has."""
@@ -75,8 +83,13 @@ class Changes:
         self.trials.add(number)
         self.points[number] = [
             *self._sizes.get(number, []),
-            *(point for measurement in record.measurements for point in runs.points(measurement)),
+            *(point for each in record.measurements for point in runs.points(each, self.keys.metrics)),
         ]
+
+    def postpone(self, number: int) -> None:
+        """Not all of the trial could be written: with its next change, or when it is asked for, all is tried again."""
+        self.trials.discard(number)
+        self.new.add(number)
 
     def unmark(self, number: int) -> None:
         """All of the trial is written."""
@@ -100,8 +113,8 @@ class Changes:
             self._best_key, self.best = history.key(record), record.number
         if written or self.best is None or history.objective is None or record.ended_at is None:
             return
-        named = {f"best_{history.objective.metric}": history.value(self.best), "best_trial": self.best}
+        value_key = Keys({"best_trial"})(f"best_{history.objective.metric}")
         when, step = runs.milliseconds(record.ended_at), len(history.ended)
-        for name, figure in named.items():
+        for key, figure in {value_key: history.value(self.best), "best_trial": self.best}.items():
             if figure is not None:
-                self.search_points.append(runs.MetricPoint(runs.clean_key(name), float(figure), when, step))
+                self.search_points.append(runs.MetricPoint(key, float(figure), when, step))

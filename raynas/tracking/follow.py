@@ -10,13 +10,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from raynas.errors import JournalError
+from raynas.errors import JournalError, UserError
 from raynas.journal import read_from
+from raynas.tracking.answers import Denied, Refused, StoreTrouble
 from raynas.tracking.locks import search_is_running
 from raynas.tracking.position import Position, load_position
-from raynas.tracking.store import RunStore, Unreachable, open_store
+from raynas.tracking.redaction import public_uri, without_secrets
+from raynas.tracking.store import RunStore, open_store
 from raynas.tracking.tracker import StartOver, Tracker
-from raynas.tracking.uri import public_uri
 
 #: Events a batch: between two batches the position is saved.
 BATCH = 500
@@ -26,6 +27,9 @@ POLL_SECONDS = 1.0
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 
+#: A store that has lost what it had is filled again at once so often.
+_RESTARTS = 3
+
 #: Once the search is over, a store that gives no answer for so long is left alone (seconds).
 GIVE_UP_SECONDS = 60.0
 
@@ -34,7 +38,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """``missing``: events that are not in the store; ``problem``: why, one line, or None."""
+    """``missing``: events that are not in the store; ``problem``: why, one line, or None.
+
+    ``refused``: what of the other events the store would not take, a line each.
+    """
 
     events: int
     missing: int
@@ -79,6 +86,8 @@ class Follower:
         self._offset = 0
         self._known = 0
         self._written = 0
+        self._said = ""  # of a trouble, in the position's file
+        self._restarts = 0
         self._over = False  # nobody ran the search once: another process may go on with it, and brings its own tracker
 
     def follow(self) -> Outcome:
@@ -99,6 +108,9 @@ class Follower:
                         return self._outcome(problem)
                     continue
                 self.finish.wait(POLL_SECONDS)
+        except UserError as error:
+            self._say(str(error))
+            raise
         except BaseException as error:
             self._say(f"{type(error).__name__}: {error}")
             raise
@@ -107,11 +119,14 @@ class Follower:
         """Once, up to now; trials of a search that runs at the moment stay as running."""
         self._read()
         live = search_is_running(self.folder)
-        while self._waiting or self._unwritten():
-            problem = self._insist(lambda: self._batch(live))
-            if problem is not None:
+        while True:
+            while self._waiting or self._unwritten():
+                problem = self._insist(lambda: self._batch(live))
+                if problem is not None:
+                    return self._outcome(problem)
+            problem = self._insist(lambda: self._end(live))
+            if problem is not None or not self._waiting:
                 return self._outcome(problem)
-        return self._outcome(self._insist(lambda: self._end(live)))
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -163,27 +178,32 @@ class Follower:
         return self._tracker
 
     def _start_over(self) -> None:
-        self._position = None
+        """Forgets how far it had come, but not which search the folder is."""
+        old = self._position if self._tracker is None else self._tracker.position
+        self._position = None if old is None else Position(old.tracking_uri, old.search_id, tracked_as=old.tracked_as)
         self._tracker = None
         self._waiting.clear()
         self._offset = self._known = self._written = 0
 
     def _insist(self, do: Callable[[], None]) -> str | None:
-        """Does it, again and again while the store does not answer; what the trouble was where that is given up."""
+        """Does it, again and again while the store does not let it; what the trouble was where that is given up."""
         wait, since = _FIRST_WAIT, time.monotonic()
         while True:
+            denied = False
             try:
                 do()
+                self._unsay()
                 return None
             except StartOver:
-                self._start_over()
-                self._read()
-                return None
-            except Unreachable as error:
-                problem = f"{public_uri(self.tracking_uri)} does not answer: {error}"
+                return self._begin_again()
+            except StoreTrouble as trouble:
+                verb = "refused: " if isinstance(trouble, Refused) else ""
+                problem = f"{public_uri(self.tracking_uri)} {verb}{trouble}"
+                denied = isinstance(trouble, Denied)
             self._say(problem)
             self._over = self._over or not search_is_running(self.folder)
-            if (self._once or not self._live()) and time.monotonic() - since > self._give_up_seconds:
+            patience = 0.0 if denied else self._give_up_seconds
+            if (self._once or not self._live()) and time.monotonic() - since > patience:
                 return problem
             if self.finish.is_set():
                 time.sleep(min(wait, 1.0))
@@ -191,11 +211,32 @@ class Follower:
                 self.finish.wait(wait)
             wait = min(_LONGEST_WAIT, 2 * wait)
 
+    def _begin_again(self) -> str | None:
+        """All is read anew. A store in which things vanish time and again is said, and waited for."""
+        self._restarts += 1
+        self._start_over()
+        self._read()
+        if self._restarts <= _RESTARTS:
+            return None
+        problem = f"{public_uri(self.tracking_uri)} loses what is written to it"
+        self._say(problem)
+        if self._once or not self._live():
+            return problem
+        self.finish.wait(_LONGEST_WAIT)
+        return None
+
     def _say(self, problem: str) -> None:
         """Leaves word in the position's file: the search's process reads it there."""
         position = self._tracker.position if self._tracker is not None else self._position
         position = position or Position(self.tracking_uri)
-        replace(position, problem=problem[:1_000]).save(self.folder)
+        self._said = without_secrets(problem, self.tracking_uri)[:1_000]
+        replace(position, problem=self._said).save(self.folder)
+
+    def _unsay(self) -> None:
+        """All is well again."""
+        if self._said and self._tracker is not None:
+            self._tracker.position.save(self.folder)
+        self._said = ""
 
     def _outcome(self, problem: str | None) -> Outcome:
         tracker = self._tracker

@@ -8,7 +8,8 @@ from typing import Any
 
 from raynas.journal import History
 from raynas.journal.finalists import finalists
-from raynas.tracking.runs import MAX_TAG, clean_key, clean_text, milliseconds
+from raynas.tracking.keys import SearchKeys
+from raynas.tracking.runs import MAX_TAG, clean_text, milliseconds
 
 #: Key of the saved view: ``mlflow.sharedViewState.KEY`` on the experiment, ``viewStateShareKey=KEY`` in the address.
 VIEW_KEY = "raynas"
@@ -30,10 +31,9 @@ def description(history: History, folder: Path, live: bool) -> str:
     counts = history.counts
     space, spec = search["space"], search["spec"]
     size = space.get("size", "")
-    least = "" if space.get("size_exact", True) else "at least "
     lines = [
-        f"Search **{search['name']}**: space `{space.get('reference')}`"
-        + (f" ({least}{_size(size)} architectures)" if size else "")
+        f"Search **{folder.name}**: space `{space.get('reference')}`"
+        + (f" ({_size(size, space.get('size_exact', True))} architectures)" if size else "")
         + f", task `{search['task'].get('reference')}`, strategy {spec.get('strategy')}, "
         f"objective {objective.metric} ({objective.mode}).",
         "",
@@ -49,7 +49,7 @@ def description(history: History, folder: Path, live: bool) -> str:
             steps = record.score[0] if record.score else 0
             lines.append(f"| trial {record.number} | {value:.5g} | {steps} | {record.name.replace('|', '/')} |")
         lines.append("")
-    default = history.trials.get(0)
+    default = history.default
     if default is not None and history.value(default) is not None:
         lines += [f"The space's default (trial 0) has {history.value(default):.5g}.", ""]
     lines += _recommended(history, objective.metric)
@@ -58,8 +58,8 @@ def description(history: History, folder: Path, live: bool) -> str:
         "",
         "```sh",
         f"export RAYNAS_HOME={folder.parent}",
-        f"raynas best {search['name']}",
-        f"raynas resume {search['name']}",
+        f"raynas best {folder.name}",
+        f"raynas resume {folder.name}",
         "```",
     ]
     return clean_text("\n".join(lines), MAX_TAG)
@@ -78,19 +78,23 @@ def _recommended(history: History, metric: str) -> list[str]:
     return [] if said is None else [f"Recommended by what similar networks did: trial {said['trial']}.", ""]
 
 
-def saved_view(history: History) -> str:
+def saved_view(history: History, keys: SearchKeys | None = None) -> str:
     """The runs table as it opens: objective, state, size and leading holes as columns, sorted by the objective.
 
     MLflow's UI reads the JSON of an experiment tag (fields of its ``ExperimentPageUIState`` and
     ``ExperimentPageSearchFacetsState``); what it does not know in some release, it leaves out. Newer releases want the
     state in an envelope with a name, and list the view under "Views"; older ones want the bare state. This is both.
+
+    Args:
+        keys: of the search's metrics and holes.
     """
+    keys = SearchKeys() if keys is None else keys
     objective, search = history.objective, history.search
     assert objective is not None
     assert search is not None
-    order = f"metrics.`{clean_key(objective.metric)}`"
+    order = f"metrics.`{keys.metrics(objective.metric)}`"
     columns = [order, "metrics.`parameters`", "tags.`raynas.state`", "tags.`raynas.steps`"]
-    columns += [f"params.`{clean_key(path)}`" for path in leading_holes(history)]
+    columns += [f"params.`{keys.holes(path)}`" for path in leading_holes(history)]
     view: dict[str, Any] = {
         "searchFilter": "",
         "orderByKey": order,
@@ -125,8 +129,11 @@ def runs_page(address: str, experiment_id: str) -> str:
     return f"{page}?workflowType=machine_learning&viewStateShareKey={VIEW_KEY}"
 
 
-def _size(text: str) -> str:
+def _size(text: str, exact: bool) -> str:
     """A count of architectures, as the journal has it."""
     if text == "inf":
         return "infinitely many"
-    return text if len(text) <= 9 else f"about 10^{len(text) - 1}"
+    words = text if len(text) <= 9 else f"10^{len(text) - 1}"
+    if not exact:
+        return f"at least {words}"
+    return words if len(text) <= 9 else f"about {words}"

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from raynas.tracking.position import load_position
@@ -49,13 +50,22 @@ class TrackerProcess:
         missing = total - (0 if position is None else position.seq + 1)
         ended = self._process.poll() is not None
         if missing <= 0 and ended and position is not None and position.closed:
-            return ""
+            refused = position.trouble
+            return "" if refused is None else f"{refused}; try again: raynas sync {name}"
         what = f"the last {missing} of {total} events are" if missing > 0 else "the search's end is"
         if position is not None and position.problem:
             return f"{what} not in MLflow yet ({position.problem}); when that is mended: raynas sync {name}"
         if not ended:
             return f"{what} still being written in the background; if that is cut off: raynas sync {name}"
         return f"{what} not in MLflow yet; write them: raynas sync {name} (why: {self.folder / _LOG})"
+
+    def trouble(self) -> str | None:
+        """What keeps the search out of MLflow at the moment, one line; None where nothing is known to."""
+        position = load_position(self.folder)
+        if position is not None and position.trouble:
+            return position.trouble
+        code = self._process.poll()
+        return None if not code else f"the process that writes to it has ended (why: {self.folder / _LOG})"
 
     def kill(self) -> None:
         """Ends the tracker at once; the next one goes on where it was."""
@@ -68,14 +78,25 @@ def start(folder: Path, *, tracking_uri: str | None = None) -> TrackerProcess:
 
     Args:
         tracking_uri: the MLflow store; default ``$MLFLOW_TRACKING_URI``, else the SQLite file in the searches' home.
+            It goes by the environment, where other users of the machine do not see its password.
     """
     folder = folder.absolute()
+    position = load_position(folder)
+    if position is not None and position.problem:  # of another time: whether it is still there is to be seen
+        replace(position, problem=None).save(folder)
     command = [sys.executable, "-m", "raynas.tracking", str(folder), "--until-end-of-input"]
+    environment = dict(os.environ)
     if tracking_uri is not None:
-        command += ["--tracking-uri", tracking_uri]
+        environment["MLFLOW_TRACKING_URI"] = tracking_uri
     with (folder / _LOG).open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, close_fds=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            close_fds=True,
         )
     return TrackerProcess(folder, process)
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from raynas.journal.history import MeasurementRecord, TrialRecord
+from raynas.tracking.keys import MAX_KEY, OWN_METRICS, Keys
+from raynas.tracking.redaction import public_uri
 
-MAX_KEY = 250
 MAX_PARAM = 6_000
 MAX_TAG = 8_000
-
-_FORBIDDEN = re.compile(r"[^\w./ :-]", re.ASCII)
 
 
 class MetricPoint(NamedTuple):
@@ -35,14 +33,6 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1_000)
 
 
-def clean_key(name: str) -> str:
-    """``name`` with what MLflow does not allow in keys replaced by ``_``, and its end cut off where it is too long."""
-    key = _FORBIDDEN.sub("_", name)
-    key = re.sub(r"/{2,}", "/", key).strip("/") or "_"
-    parts = [part if part not in {".", ".."} else "_" for part in key.split("/")]
-    return "/".join(parts)[:MAX_KEY]
-
-
 def clean_text(text: str, limit: int) -> str:
     """``text`` as every database takes it (no NUL, no lone surrogates), cut to ``limit`` characters."""
     text = text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
@@ -54,28 +44,40 @@ def value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def params(values: Mapping[str, Any]) -> dict[str, str]:
-    """An architecture's holes as parameters, named by hole path."""
-    named: dict[str, str] = {}
-    for path, value in values.items():
-        key = unique = clean_key(path)
-        for number in range(2, len(values) + 2):  # two paths that differ in forbidden letters only
-            if unique not in named:
-                break
-            unique = f"{key[: MAX_KEY - 8]}_{number}"
-        named[unique] = clean_text(value_text(value), MAX_PARAM)
-    return named
+def params(values: Mapping[str, Any], keys: Keys | None = None) -> dict[str, str]:
+    """An architecture's holes as parameters, named by hole path.
+
+    Args:
+        keys: of the search's holes, as its earlier trials have them.
+    """
+    keys = Keys() if keys is None else keys
+    return {keys(path): clean_text(value_text(value), MAX_PARAM) for path, value in values.items()}
 
 
-def spec_params(spec: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A search's settings as parameters of the parent run, nested ones with dots; open ones are left out."""
-    flat: dict[str, str] = {}
-    for name, value in spec.items():
+def spec_params(spec: Mapping[str, Any]) -> dict[str, str]:
+    """A search's settings as parameters of the parent run, nested ones with dots; open ones are left out.
+
+    So is an address that has its password, as earlier releases kept it: the parameter is there with it, and MLflow does
+    not let a parameter be changed.
+    """
+    if public_address(spec) != spec.get("tracking_uri"):
+        spec = {**spec, "tracking_uri": None}
+    keys = Keys()
+    return {keys(name): clean_text(value_text(value), MAX_PARAM) for name, value in _flat(spec, "")}
+
+
+def public_address(spec: Mapping[str, Any]) -> str | None:
+    """The store's address among a search's settings, without a password."""
+    uri = spec.get("tracking_uri")
+    return public_uri(uri) if isinstance(uri, str) else None
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= spec_params(value, f"{prefix}{name}.")
+            yield from _flat(value, f"{prefix}{name}.")
         elif value is not None:
-            flat[clean_key(f"{prefix}{name}")] = clean_text(value_text(value), MAX_PARAM)
-    return flat
+            yield f"{prefix}{name}", value
 
 
 def trial_run_name(record: TrialRecord) -> str:
@@ -143,12 +145,18 @@ def search_state(status: str, reason: str | None, sessions: int) -> dict[str, st
     }
 
 
-def points(measurement: MeasurementRecord) -> Iterator[MetricPoint]:
-    """A measurement's metrics, and the seconds that the step took."""
-    named: dict[str, Any] = {"seconds": measurement.seconds, **measurement.metrics}
-    for name, value in named.items():
+def points(measurement: MeasurementRecord, keys: Keys | None = None) -> Iterator[MetricPoint]:
+    """A measurement's metrics, and the seconds that the step took.
+
+    Args:
+        keys: of the search's metrics, as earlier measurements have them.
+    """
+    keys = Keys(OWN_METRICS) if keys is None else keys
+    when, step = milliseconds(measurement.time), measurement.step
+    yield MetricPoint("seconds", float(measurement.seconds), when, step)
+    for name, value in measurement.metrics.items():
         if isinstance(value, (int, float)):
-            yield MetricPoint(clean_key(name), float(value), milliseconds(measurement.time), measurement.step)
+            yield MetricPoint(keys(name), float(value), when, step)
 
 
 def size_points(event: Mapping[str, Any]) -> Iterator[MetricPoint]:

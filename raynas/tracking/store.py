@@ -3,6 +3,8 @@
 Everything here may be done twice with the same result, but for making a run: MLflow draws the run's id itself. Runs
 are therefore looked up by their tags whenever it is not certain whether one was made.
 
+What goes wrong in a call is sorted in one place, ``raynas.tracking.answers``.
+
 MLflow is imported by ``open_store``: that takes seconds.
 """
 
@@ -16,32 +18,26 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from raynas.errors import UserError
+from raynas.tracking.answers import Refused, RunGone, answers
+from raynas.tracking.batches import Batch, batches
+from raynas.tracking.moved import bring_artifacts_along
+from raynas.tracking.redaction import public_uri
 from raynas.tracking.runs import MetricPoint
-from raynas.tracking.uri import artifact_folder, prepare_environment, public_uri, sqlite_path
-
-#: At most so many metrics, parameters or tags together in one request (MLflow's limits are 1,000 and 100).
-_METRICS, _PARAMS = 900, 100
-
-#: MLflow's words for "this will never work": trying again is of no use.
-_FINAL = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "INVALID_STATE"}
-_GONE = "RESOURCE_DOES_NOT_EXIST"
+from raynas.tracking.uri import artifact_folder, prepare_environment, sqlite_path
 
 
-class Unreachable(Exception):
-    """The store did not answer, or not well, this time: what was asked may have been done or not. Try again."""
+@dataclass(frozen=True)
+class Experiment:
+    """A search's experiment in the store."""
 
-
-class Refused(Exception):
-    """The store says that this can never be written; going on without it is all that can be done."""
-
-
-class RunGone(Exception):
-    """The run was removed from the store for good."""
+    experiment_id: str
+    tags: Mapping[str, str]
 
 
 @dataclass
@@ -62,26 +58,41 @@ def open_store(tracking_uri: str) -> RunStore:
     """The store at ``tracking_uri``; an SQLite file is made where there is none.
 
     Raises:
-        UserError: MLflow does not know such an address.
-        Unreachable: it does not answer.
+        UserError: MLflow cannot use such an address.
+        Unreachable, Denied: it does not answer, or wants another password.
     """
     prepare_environment()
     import logging
 
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     # MLflow's own log has a line for each step of a new database, and a traceback for each try at one that is away.
     for name in ("mlflow", "mlflow.store.db.utils", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        with _first_use(tracking_uri), _answers():
+        with _first_use(tracking_uri), answers(tracking_uri):
+            _try_database(tracking_uri)
             client = mlflow.MlflowClient(tracking_uri=tracking_uri)
             client.search_experiments(max_results=1)
-    except (Refused, MlflowException, ImportError) as error:
-        reason = _one_line(error)
-        raise UserError(f"MLflow cannot use the tracking URI {public_uri(tracking_uri)!r}: {reason}") from None
+            database, folder = sqlite_path(tracking_uri), artifact_folder(tracking_uri)
+            if database is not None and folder is not None:
+                bring_artifacts_along(database, folder)
+    except Refused as error:
+        raise UserError(f"MLflow cannot use the tracking URI {public_uri(tracking_uri)!r}: {error}") from None
     return RunStore(client, tracking_uri)
+
+
+def _try_database(tracking_uri: str) -> None:
+    """Finds a database that is away at once; MLflow tries it for 100 seconds before it says a word."""
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+    from mlflow.utils.uri import get_uri_scheme
+
+    if get_uri_scheme(tracking_uri) in {"postgresql", "mysql", "mssql"}:
+        engine = create_sqlalchemy_engine(tracking_uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
 
 
 class RunStore:
@@ -90,48 +101,55 @@ class RunStore:
     def __init__(self, client: Any, tracking_uri: str) -> None:
         self._client = client
         self.tracking_uri = tracking_uri
-        self._artifacts: dict[str, Any] = {}
+
+    def _answers(self, *, artifact: bool = False) -> AbstractContextManager[None]:
+        return answers(self.tracking_uri, artifact=artifact)
 
     # -- experiment ------------------------------------------------------------------------------------------------
 
-    def experiment(self, name: str, search_id: str, tags: Mapping[str, str]) -> str:
-        """The id of the search's experiment, found by the search's id or made.
+    def find_experiment(self, search_id: str) -> Experiment | None:
+        """The search's experiment, whatever it is called by now; None where there is none.
+
+        Raises:
+            UserError: it was deleted in MLflow.
+        """
+        from mlflow.entities import ViewType
+
+        query = f"tags.`raynas.search_id` = '{search_id}'"
+        with self._answers():
+            found = list(self._client.search_experiments(ViewType.ALL, filter_string=query))
+        active = [each for each in found if each.lifecycle_stage != "deleted"]
+        if found and not active:
+            raise UserError(
+                f"experiment {found[0].name!r} was deleted in MLflow; restore it "
+                f"(mlflow experiments restore --experiment-id {found[0].experiment_id}) or use --no-mlflow"
+            )
+        return Experiment(str(active[0].experiment_id), dict(active[0].tags)) if active else None
+
+    def make_experiment(self, name: str, search_id: str, tags: Mapping[str, str]) -> Experiment:
+        """Makes the search's experiment.
 
         It has the search's name; where another search has taken that name (on a server that several people share, or
         after a search was removed and begun again), the first letters of the search's id follow.
 
         Raises:
-            UserError: the experiment was deleted in MLflow.
+            UserError: both names are taken.
         """
+        folder = artifact_folder(self.tracking_uri)
+        location = None if folder is None else (folder / search_id).as_uri()
         for candidate in (name, f"{name} ({search_id[:8]})"):
-            with _answers():
-                found = self._client.get_experiment_by_name(candidate)
-            if found is None:
-                folder = artifact_folder(self.tracking_uri)
-                location = None if folder is None else (folder / search_id).as_uri()
-                try:
-                    with _answers():
-                        return str(
-                            self._client.create_experiment(candidate, artifact_location=location, tags=dict(tags))
-                        )
-                except Refused:  # another process was faster
-                    with _answers():
-                        found = self._client.get_experiment_by_name(candidate)
-                    if found is None:
-                        raise
-            if found.tags.get("raynas.search_id") == search_id:
-                if found.lifecycle_stage == "deleted":
-                    raise UserError(
-                        f"experiment {candidate!r} was deleted in MLflow; restore it "
-                        f"(mlflow experiments restore --experiment-id {found.experiment_id}) or use --no-mlflow"
-                    )
-                return str(found.experiment_id)
+            with self._answers():
+                taken = self._client.get_experiment_by_name(candidate) is not None
+            if not taken:
+                with self._answers():
+                    made = self._client.create_experiment(candidate, artifact_location=location, tags=dict(tags))
+                return Experiment(str(made), dict(tags))
         raise UserError(f"experiment {name!r} of search {search_id} cannot be named in MLflow; rename the other one")
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags of the experiment."""
         for key, value in tags.items():
-            with _answers():
+            with self._answers():
                 self._client.set_experiment_tag(experiment_id, key, value)
 
     # -- runs ------------------------------------------------------------------------------------------------------
@@ -150,7 +168,7 @@ class RunStore:
 
         token: str | None = None
         while True:
-            with _answers():
+            with self._answers():
                 page = self._client.search_runs(
                     [experiment_id], query, run_view_type=ViewType.ALL, max_results=1_000, page_token=token
                 )
@@ -173,7 +191,7 @@ class RunStore:
     def create(self, experiment_id: str, name: str, start_ms: int, tags: Mapping[str, str]) -> RunHandle:
         """Makes a run. After ``Unreachable`` it may be there or not."""
         source = {"mlflow.user": _user(), "mlflow.source.name": "raynas", "mlflow.source.type": "LOCAL"}
-        with _answers():
+        with self._answers():
             run = self._client.create_run(experiment_id, start_time=start_ms, tags={**source, **tags}, run_name=name)
         number = tags.get("raynas.trial")
         return RunHandle(
@@ -191,27 +209,44 @@ class RunStore:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Writes values in as few requests as MLflow's limits allow; what is there already is left as it is."""
+        """Writes values in as few requests as MLflow's limits allow; what is there already is left as it is.
+
+        Raises:
+            Refused: something of it; all else was written.
+        """
+        new_tags = {key: value for key, value in (tags or {}).items() if run.tags.get(key) != value}
+        refused: Refused | None = None
+        for batch in batches(params or {}, metrics, new_tags):
+            try:
+                self._log_batch(run, batch)
+            except Refused as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        run.tags |= new_tags
+
+    def _log_batch(self, run: RunHandle, batch: Batch) -> None:
+        """One request. Where it is refused, its metrics do not suffer for its parameters, nor these for its tags."""
         from mlflow.entities import Metric, Param, RunTag
 
-        some_params = [Param(key, value) for key, value in (params or {}).items()]
-        new_tags = {key: value for key, value in (tags or {}).items() if run.tags.get(key) != value}
-        some_tags = [RunTag(key, value) for key, value in new_tags.items()]
-        some_metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in metrics]
-        rounds = max(-(-len(some_params) // _PARAMS), -(-len(some_metrics) // _METRICS), 1 if some_tags else 0)
-        for number in range(rounds):
-            with _answers():
+        try:
+            with self._answers():
                 self._client.log_batch(
                     run.run_id,
-                    metrics=some_metrics[number * _METRICS : (number + 1) * _METRICS],
-                    params=some_params[number * _PARAMS : (number + 1) * _PARAMS],
-                    tags=some_tags if number == 0 else [],
+                    metrics=[Metric(point.key, point.value, point.timestamp, point.step) for point in batch.metrics],
+                    params=[Param(key, value) for key, value in batch.params.items()],
+                    tags=[RunTag(key, value) for key, value in batch.tags.items()],
                 )
-        run.tags |= new_tags
+        except Refused:
+            if len(batch.kinds) > 1:
+                for part in batch.kinds:
+                    with contextlib.suppress(Refused):
+                        self._log_batch(run, part)
+            raise
 
     def set_status(self, run: RunHandle, status: str, end_ms: int | None = None) -> None:
         """Ends a run at ``end_ms``, or sets one RUNNING again (its old end stays until it ends anew)."""
-        with _answers():
+        with self._answers():
             if status == "RUNNING":
                 self._client.update_run(run.run_id, status=status)
             else:
@@ -219,14 +254,18 @@ class RunStore:
         run.status = status
 
     def delete(self, run: RunHandle) -> None:
-        """Puts a run into the bin."""
-        with contextlib.suppress(RunGone), _answers():
+        """Puts a run into the bin; one that is there, or nowhere, is left as it is."""
+        with contextlib.suppress(RunGone, Refused), self._answers():
             self._client.delete_run(run.run_id)
 
     # -- artifacts and data ----------------------------------------------------------------------------------------
 
     def write_artifact(self, run: RunHandle, name: str, text: str) -> None:
-        """Writes a small text as an artifact of the run."""
+        """Writes a small text as an artifact of the run.
+
+        Raises:
+            Refused: the place of artifacts cannot be used from here; the store may be fine.
+        """
         with tempfile.TemporaryDirectory(prefix="raynas-") as folder:
             path = Path(folder) / name
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -236,7 +275,7 @@ class RunStore:
         """Copies a file to the run's artifacts, replacing one of the same name."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        with _answers():
+        with self._answers(artifact=True):
             # Straight to the run's folder: MlflowClient.log_artifact asks the store for the run first, each time.
             repository = get_artifact_repository(run.artifact_uri, self.tracking_uri)
             repository.log_artifact(str(path))
@@ -252,33 +291,8 @@ class RunStore:
             source=json.dumps({"task": facts.get("reference", name)}),
             profile=json.dumps(dict(facts)),
         )
-        with _answers():
+        with self._answers():
             self._client.log_inputs(run.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "search")])])
-
-
-@contextlib.contextmanager
-def _answers() -> Iterator[None]:
-    """Sorts what MLflow raises into what can be tried again, and what cannot."""
-    import requests
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        code = getattr(error, "error_code", "")
-        message = _one_line(error) or code
-        if code == _GONE:
-            raise RunGone(message) from error
-        if code in _FINAL or code == "RESOURCE_ALREADY_EXISTS":
-            raise Refused(message) from error
-        raise Unreachable(message) from error
-    except (requests.RequestException, OSError) as error:
-        raise Unreachable(f"{type(error).__name__}: {_one_line(error)}") from error
-    except Exception as error:
-        # SQLAlchemy's own errors (a locked or vanished database) come through unwrapped now and then.
-        if type(error).__module__.startswith(("sqlalchemy", "sqlite3", "psycopg")):
-            raise Unreachable(f"{type(error).__name__}: {_one_line(error)}") from error
-        raise
 
 
 def _user() -> str:
@@ -286,13 +300,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         return "unknown"
-
-
-def _one_line(error: Exception) -> str:
-    """The line that says something: SQLAlchemy puts advice before it, and SQL after it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("(raised as a result", "[SQL", "[parameters"))]
-    return (telling or lines or [""])[0][:500]
 
 
 @contextlib.contextmanager

@@ -6,27 +6,33 @@ the whole batch is in, its position is saved. A batch that was cut off anywhere 
 that changes nothing: runs are found by their tags, metrics and parameters that are there are left alone, tags and
 status are set to the same values.
 
+What the store refuses is kept by name with the position, and does not hold up the rest: it is tried again with the
+trial's next change, when the search ends, and by ``raynas sync``.
+
 Statuses are not events but a view of the history at the batch's end: that is why a search that ended, was stopped,
 killed or resumed while nobody was looking comes out right.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raynas.journal import TrialRecord
-from raynas.tracking import note, runs
+from raynas.tracking import runs, search_run
+from raynas.tracking.answers import Refused, RunGone, StoreTrouble, Unreachable, all_of
 from raynas.tracking.changes import Changes
+from raynas.tracking.identity import FOLDER_TAG, id_of_copy, is_copy
 from raynas.tracking.position import Position
-from raynas.tracking.store import Refused, RunGone, RunHandle, RunStore, Unreachable
+from raynas.tracking.redaction import public_uri
+from raynas.tracking.store import RunHandle, RunStore
+from raynas.tracking.uri import home_store
 
-#: The description of the search is written anew at most so often.
-_NOTE_SECONDS = 5.0
+#: The store's words are kept so long with what it refused.
+_REFUSAL = 200
 
 
 class StartOver(Exception):
@@ -42,43 +48,58 @@ class Tracker:
         position: from the last time; one of another store or search is as good as none.
 
     Attributes:
-        refused: what the store would not take, a line each.
         position: what is surely in the store.
     """
 
     def __init__(self, folder: Path, store: RunStore, position: Position | None) -> None:
         self.folder = folder
         self.store = store
-        self.refused: list[str] = []
-        fits = position is not None and position.tracking_uri == store.tracking_uri
-        self.position = position if fits and position is not None else Position(store.tracking_uri)
+        self._own_store = store.tracking_uri == home_store(folder.absolute().parent)
+        if position is not None and position.is_about(store.tracking_uri, self._own_store):
+            self.position = position
+        else:  # the search is the same one in another store
+            search_id, tracked_as = ("", "") if position is None else (position.search_id, position.tracked_as)
+            self.position = self._nothing_written(search_id, tracked_as)
+        self._refused = dict(self.position.refused)
+        self._refused_before = frozenset(self._refused)  # of these it is not known what the store has
+        self._tracked_as = ""  # the search's id in MLflow
         self._changes = Changes()
         self._history = self._changes.history
         self._last_time = 0.0
         self._experiment_id = ""
         self._parent: RunHandle | None = None
+        self._stale = False  # what is known of the store's runs is to be looked up again
         self._runs: dict[int, RunHandle] = {}
         # A request was given up while the store may still be at it: which trials' runs may be there all the same, and
         # whether close() has to look everything up again.
         self._doubtful: set[int] = set()
         self._in_doubt = False
-        # What the search's run was last given, to write what has changed alone.
-        self._note_about: tuple[Any, ...] = ()
-        self._note_due = 0.0
-        self._view = ""
-        self._spec_of_session = -1
+        self._search_run = search_run.SearchRun(folder, store, self._changes, self._attempt)
+        self._search_run.again = not search_run.THINGS.isdisjoint(self._refused)
 
     @property
     def unwritten(self) -> bool:
         """Whether something was taken since the last ``flush`` that came through."""
         return self._changes.any
 
+    @property
+    def refused(self) -> list[str]:
+        """What the store would not take, a line each."""
+        return [f"{what}: {words}" for what, words in self._refused.items()]
+
     def take(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Folds events, and marks what they change."""
         for event in events:
             if event["event"] == "search_started" and self.position.search_id != event["search_id"]:
-                self.position = Position(self.store.tracking_uri, search_id=event["search_id"])
-            self._changes.take(event, written=event["seq"] <= self.position.seq)
+                self.position = self._nothing_written(event["search_id"])
+                self._refused.clear()
+                self._refused_before = frozenset()
+            known, before = event["seq"] <= self.position.seq, self._refused_before
+            self._changes.take(
+                event,
+                written=known and _trial(event.get("trial")) not in before,
+                search_written=known and search_run.RUN not in before,
+            )
             self._last_time = event["time"]
 
     def flush(self, live: bool) -> None:
@@ -88,7 +109,8 @@ class Tracker:
             live: whether somebody runs the search now; otherwise no run is left as running.
 
         Raises:
-            Unreachable: the store does not answer; what is not written stays marked, and ``flush`` may be called again.
+            StoreTrouble: the store does not answer, or denies it; what is not written stays marked, and ``flush`` may
+                be called again.
             StartOver: the store does not have what the position says.
             UserError: the search cannot be written to this store at all.
         """
@@ -99,10 +121,14 @@ class Tracker:
             parent = self._open()
             for number in sorted(self._changes.trials):
                 self._write_trial(self._history.trials[number], parent, live)
-            if not parent.deleted:
-                self._write_search(parent, live)
-        except Unreachable:
-            self._in_doubt = True
+            if parent.deleted:
+                self._refused = {what: words for what, words in self._refused.items() if what not in search_run.THINGS}
+            else:
+                self._search_run.write(parent, self._experiment_id, live, first=self.position.seq < 0)
+        except RunGone:
+            raise StartOver from None
+        except StoreTrouble as trouble:
+            self._in_doubt = self._in_doubt or isinstance(trouble, Unreachable)
             raise
         self._changes.any = False
         self._save(closed=False)
@@ -111,31 +137,58 @@ class Tracker:
         """Writes the rest, ends every run that is not under way, and keeps the journal as an artifact.
 
         Raises:
-            Unreachable, StartOver, UserError: as ``flush``.
+            StoreTrouble, StartOver, UserError: as ``flush``.
         """
         if self._history.search is None:
             return
-        self._note_due = 0.0
+        self._search_run.describe_now()
         self._changes.trials.update(self._history.running)
         self.flush(live)
-        if self._in_doubt:
+        if self._in_doubt or self._refused:
             # Requests that were given up may have been done since: doubled runs, an older status on top of a newer one.
-            self._look_up()
+            # What was refused may be taken now, or a person has put it into the bin.
+            self._stale = True
+            self._changes.trials.update(n for n in self._history.trials if _trial(n) in self._refused)
+            self._search_run.again = not search_run.THINGS.isdisjoint(self._refused)
             self.flush(live)
             self._in_doubt = False
-        self._without_refused("the journal", lambda run: self.store.copy_artifact(run, self.folder / "journal.jsonl"))
+        assert self._parent is not None
+        self._search_run.keep_journal(self._parent)
         self._save(closed=not live)
 
+    def _attempt(self, what: str, write: Callable[[], None]) -> bool:
+        """Writes one thing, and goes on without it where it is refused: the only place where that happens.
+
+        Raises:
+            RunGone, Unreachable, Denied: as they come; they are about more than this one thing.
+        """
+        try:
+            write()
+        except Refused as error:
+            self._refused[what] = str(error)[:_REFUSAL]
+            return False
+        self._refused.pop(what, None)
+        return True
+
+    def _nothing_written(self, search_id: str = "", tracked_as: str = "") -> Position:
+        uri = public_uri(self.store.tracking_uri)
+        here = str(self.folder.resolve())
+        return Position(uri, search_id, tracked_as=tracked_as, folder=here, own_store=self._own_store)
+
     def _save(self, *, closed: bool) -> None:
-        position = Position(
-            tracking_uri=self.store.tracking_uri,
-            search_id=self._search["search_id"],
+        position = replace(
+            self._nothing_written(self._search["search_id"]),
+            tracked_as="" if self._tracked_as == self._search["search_id"] else self._tracked_as,
             seq=self._history.last_seq,
             time=self._last_time,
             experiment_id=self._experiment_id,
             parent_run_id=None if self._parent is None else self._parent.run_id,
             closed=closed,
+            refused=dict(self._refused),
         )
+        if self.position.seq > position.seq:  # what was written before is still being read again
+            refused = self.position.refused | self._refused
+            position = replace(position, seq=self.position.seq, time=self.position.time, refused=refused)
         if position != self.position:
             position.save(self.folder)
             self.position = position
@@ -150,26 +203,57 @@ class Tracker:
 
     def _open(self) -> RunHandle:
         """The search's run; the first time, experiment and run are found or made, and the trials' runs looked up."""
-        if self._parent is not None:
+        if self._parent is not None and not self._stale:
             return self._parent
-        identity = {"raynas.search_id": self._search["search_id"], "raynas.search": self._search["name"]}
-        # The kind leads the UI to its pages for training runs.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        self._experiment_id = self.store.experiment(self._search["name"], self._search["search_id"], identity | kind)
+        search = self._search
+        self._find_experiment(self.position.tracked_as or search["search_id"])
         self._look_up()
         if self._parent is None:
-            self._parent = self.store.create(
-                self._experiment_id,
-                self._search["name"],
-                runs.milliseconds(self._search["time"]),
-                identity | {"raynas.kind": "search"},
-            )
+            tags = self._identity() | {"raynas.kind": "search"}
+            if self._tracked_as != search["search_id"]:
+                tags["raynas.copy_of"] = search["search_id"]
+            self._parent = self.store.create(self._experiment_id, self._name, runs.milliseconds(search["time"]), tags)
+        self._stale = False
         return self._parent
+
+    def _find_experiment(self, tracked_as: str) -> None:
+        """Finds or makes the experiment; one that is another folder's, which this one was copied from, is left alone.
+
+        Raises:
+            StartOver: this folder is a copy, and the position is of the one that it was copied from.
+        """
+        self._tracked_as = tracked_as
+        original = self._search["search_id"]
+        found = self.store.find_experiment(tracked_as)
+        owner = None if found is None else found.tags.get(FOLDER_TAG)
+        if (found is not None or tracked_as == original) and is_copy(self.folder, owner, self._search):
+            known, self.position = self.position.seq >= 0, self._nothing_written(original)
+            self._refused.clear()
+            if known:
+                raise StartOver
+            return self._find_experiment(id_of_copy(self.folder, tracked_as))
+        here = {FOLDER_TAG: str(self.folder.resolve())}
+        if found is None:
+            # The kind leads the UI to its pages for training runs.
+            tags = self._identity() | here | {"mlflow.experimentKind": "custom_model_development"}
+            found = self.store.make_experiment(self._name, tracked_as, tags)
+        self._experiment_id = found.experiment_id
+        if found.tags.get(FOLDER_TAG) != here[FOLDER_TAG]:
+            self._attempt(search_run.EXPERIMENT, lambda: self.store.tag_experiment(self._experiment_id, here))
+
+    @property
+    def _name(self) -> str:
+        """The search's name in MLflow: a copy has its folder's."""
+        copied = self._tracked_as != self._search["search_id"]
+        return self.folder.name if copied else str(self._search["name"])
+
+    def _identity(self) -> dict[str, str]:
+        return {"raynas.search_id": self._tracked_as, "raynas.search": self._name}
 
     def _look_up(self) -> None:
         """Learns which runs are in the store, and puts into the bin what the journal does not account for."""
         found: dict[int | None, list[RunHandle]] = defaultdict(list)
-        for run in self.store.runs(self._experiment_id, self._search["search_id"]):
+        for run in self.store.runs(self._experiment_id, self._tracked_as):
             found[run.trial].append(run)
         parents = found.pop(None, [])
         self._parent = self._choose(parents, self._parent) if parents else None
@@ -209,29 +293,34 @@ class Tracker:
     # -- a trial's run ---------------------------------------------------------------------------------------------
 
     def _write_trial(self, record: TrialRecord, parent: RunHandle, live: bool) -> None:
+        running = live and self._changes.in_hand(record.number)
+        if self._attempt(_trial(record.number), lambda: self._bring_up(record, parent, running)):
+            self._changes.unmark(record.number)
+        else:
+            self._changes.postpone(record.number)
+
+    def _bring_up(self, record: TrialRecord, parent: RunHandle, running: bool) -> None:
         number = record.number
-        running = live and self._changes.in_hand(number)
-        run = self._runs.get(number)
-        if run is None:
-            run = self._runs[number] = self._make_run(record, parent, running)
-        if not run.deleted:
+        for last_try in (False, True):
+            run = self._runs.get(number)
+            if run is None:
+                run = self._runs[number] = self._make_run(record, parent, running)
+            if run.deleted:
+                return
             try:
-                self._write_run(run, record, running)
-            except Refused as error:
-                self.refused.append(f"trial {number}: {error}")
+                return self._write_run(run, record, running)
             except RunGone:  # removed for good under our hands
+                if last_try:
+                    raise
                 del self._runs[number]
                 self._changes.mark_all(record)
-                return self._write_trial(record, parent, live)
-        self._changes.unmark(number)
 
     def _make_run(self, record: TrialRecord, parent: RunHandle, running: bool) -> RunHandle:
-        search = self._search
         if record.number in self._doubtful:
-            there = self.store.runs_of_trial(self._experiment_id, search["search_id"], record.number)
+            there = self.store.runs_of_trial(self._experiment_id, self._tracked_as, record.number)
             if there:
                 return self._choose(there, None)
-        tags = runs.trial_identity(record, search["search_id"], search["name"], parent.run_id)
+        tags = runs.trial_identity(record, self._tracked_as, self._name, parent.run_id)
         if not record.error:  # its text is written before the tag that says so
             tags |= runs.trial_state(record, running)
         begun = runs.milliseconds(record.proposed_at)
@@ -244,77 +333,33 @@ class Tracker:
         return run
 
     def _write_run(self, run: RunHandle, record: TrialRecord, running: bool) -> None:
+        """Writes all that can be written.
+
+        Raises:
+            Refused: something of it was not.
+        """
         new = record.number in self._changes.new
         tags = runs.trial_state(record, running)
+        writes: list[Callable[[], None]] = []
         if new:
-            self.store.write_artifact(run, "architecture.json", runs.architecture_document(record))
+            document = runs.architecture_document(record)
+            writes.append(lambda: self.store.write_artifact(run, "architecture.json", document))
         if record.error and record.error.get("traceback") and run.tags.get("raynas.state") != tags["raynas.state"]:
-            self.store.write_artifact(run, "error.txt", record.error["traceback"])
+            traceback = record.error["traceback"]
+            writes.append(lambda: self.store.write_artifact(run, "error.txt", traceback))
         # The tags last: what they say is what the run has.
-        self.store.log(
-            run,
-            metrics=self._changes.points.get(record.number, ()),
-            params=runs.params(record.values) if new else None,
-            tags=tags,
-        )
+        points = self._changes.points.get(record.number, ())
+        params = runs.params(record.values, self._changes.keys.holes) if new else None
+        writes.append(lambda: self.store.log(run, metrics=points, params=params, tags=tags))
         status = runs.trial_status(record, running)
         if run.status != status:
             ended = record.ended_at if record.terminal else self._changes.last_seen(record.number)
-            self.store.set_status(run, status, None if ended is None else runs.milliseconds(ended))
-
-    # -- the search's run ------------------------------------------------------------------------------------------
-
-    def _write_search(self, parent: RunHandle, live: bool) -> None:
-        sessions = self._history.sessions
-        reason = sessions[-1].reason if sessions else None
-        about = (live, reason, len(self._history.trials), len(self._history.ended), self._changes.best)
-        described = None
-        if about != self._note_about and time.monotonic() >= self._note_due:
-            described = note.description(self._history, self.folder, live)
-        status = runs.search_status(reason, live)
-        tags = runs.search_state(status, reason, len(sessions))
-        first = self.position.seq < 0
-        try:
-            self.store.log(
-                parent,
-                metrics=self._changes.search_points,
-                params=runs.spec_params(self._search["spec"]) if first else None,
-                tags=tags if described is None else {**tags, note.NOTE_TAG: described},
+            writes.append(
+                lambda: self.store.set_status(run, status, None if ended is None else runs.milliseconds(ended))
             )
-        except Refused as error:
-            self.refused.append(f"the search's run: {error}")
-        self._changes.search_points.clear()
-        if first:
-            self._without_refused("the data set", self._log_dataset)
-        if self._spec_of_session != len(sessions):
-            self._without_refused("spec.yaml", lambda run: self.store.copy_artifact(run, self.folder / "spec.yaml"))
-            self._spec_of_session = len(sessions)
-        if status != parent.status:
-            ended = sessions[-1].last_event_at if sessions else self._search["time"]
-            self.store.set_status(parent, status, runs.milliseconds(ended))
-        self._write_experiment(described)
-        if described is not None:
-            self._note_about, self._note_due = about, time.monotonic() + _NOTE_SECONDS
+        all_of(writes)
 
-    def _write_experiment(self, described: str | None) -> None:
-        """The saved view, and the search's description at the head of the experiment's page."""
-        tags = {} if described is None else {note.NOTE_TAG: described}
-        view = note.saved_view(self._history)
-        if view != self._view:
-            tags[note.VIEW_TAG] = view
-        self._without_refused("the saved view", lambda _: self.store.tag_experiment(self._experiment_id, tags))
-        self._view = view
 
-    def _log_dataset(self, run: RunHandle) -> None:
-        task = dict(self._search["task"])
-        name = str(task.get("name") or task.get("reference"))
-        digest = str(task.get("digest") or hashlib.sha256(repr(sorted(task.items())).encode()).hexdigest()[:8])
-        self.store.log_dataset(run, runs.clean_text(name, 500), digest[:36], task)
-
-    def _without_refused(self, what: str, write: Callable[[RunHandle], None]) -> None:
-        """Does without what the store refuses, and keeps its words."""
-        assert self._parent is not None
-        try:
-            write(self._parent)
-        except (Refused, RunGone) as error:
-            self.refused.append(f"{what}: {error}")
+def _trial(number: int | None) -> str:
+    """A trial as ``refused`` names it."""
+    return f"trial {number}"

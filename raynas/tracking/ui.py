@@ -19,9 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raynas.errors import UserError
+from raynas.tracking.identity import is_copy
 from raynas.tracking.note import runs_page
-from raynas.tracking.position import load_position
-from raynas.tracking.uri import artifact_folder, prepare_environment, public_uri, resolve_tracking_uri
+from raynas.tracking.position import load_position, written_to
+from raynas.tracking.redaction import public_uri, without_secrets, without_user
+from raynas.tracking.uri import artifact_folder, prepare_environment, resolve_tracking_uri
 
 _START_SECONDS = 120.0
 
@@ -74,7 +76,7 @@ def open_ui(
         signal.signal(number, signal.default_int_handler)
     server: UiServer | None = None
     if uri.startswith(("http://", "https://")):
-        address = uri
+        address = without_user(uri)  # a browser asks for the password itself
     else:
         say("starting MLflow's UI …")
         server = start_ui(uri, port)
@@ -103,14 +105,18 @@ def find_experiment(home: Path, name: str | None, tracking_uri: str | None = Non
     if name is None:
         return resolve_tracking_uri(home, tracking_uri), None
     position = load_position(home / name)
+    if position is not None and position.folder:
+        origin = {"search_id": position.search_id, "name": name}
+        position = None if is_copy(home / name, position.folder, origin) else position
     if position is None or position.experiment_id is None:
         raise UserError(f"search {name!r} is not in MLflow yet; write it there: raynas sync {name}")
-    if tracking_uri is not None and tracking_uri != position.tracking_uri:
-        there = public_uri(position.tracking_uri)
+    there = written_to(home / name, position)
+    if there is not None and tracking_uri is not None and public_uri(tracking_uri) != public_uri(there):
         raise UserError(
-            f"search {name!r} was written to {there}; to see it elsewhere: raynas sync {name} --tracking-uri …"
+            f"search {name!r} was written to {public_uri(there)}; to see it elsewhere: raynas sync {name} "
+            "--tracking-uri …"
         )
-    return position.tracking_uri, position.experiment_id
+    return resolve_tracking_uri(home, tracking_uri or there), position.experiment_id
 
 
 def start_ui(tracking_uri: str, port: int | None = None) -> UiServer:
@@ -120,15 +126,17 @@ def start_ui(tracking_uri: str, port: int | None = None) -> UiServer:
         UserError: it did not start; the message has its last words.
     """
     prepare_environment()
-    from raynas.tracking.store import Unreachable, open_store
+    from raynas.tracking.answers import StoreTrouble
+    from raynas.tracking.store import open_store
 
     try:
         open_store(tracking_uri)  # makes the tables where there are none, guarded against trackers that do the same
-    except Unreachable as error:
-        raise UserError(f"MLflow's store {public_uri(tracking_uri)} does not answer: {error}") from None
+    except StoreTrouble as trouble:
+        raise UserError(f"MLflow's store {public_uri(tracking_uri)} {trouble}") from None
     port = _free_port(port or 0)
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", tracking_uri]
+    # Not an argument: it may hold a password, and all users of the machine see each other's arguments.
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": tracking_uri}
     artifacts = artifact_folder(tracking_uri)
     if artifacts is not None:
         command += ["--default-artifact-root", artifacts.as_uri()]
@@ -137,7 +145,13 @@ def start_ui(tracking_uri: str, port: int | None = None) -> UiServer:
 
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+            close_fds=True,
         )
         server = UiServer(process, f"http://127.0.0.1:{port}")
         try:
@@ -146,7 +160,8 @@ def start_ui(tracking_uri: str, port: int | None = None) -> UiServer:
                 if process.poll() is not None or time.monotonic() > until:
                     log.seek(0)
                     words = log.read().decode(errors="replace").strip().splitlines() or ["no word of why"]
-                    raise UserError(f"MLflow's UI did not start on port {port}: {words[-1]}")
+                    why = without_secrets(words[-1], tracking_uri)
+                    raise UserError(f"MLflow's UI did not start on port {port}: {why}")
                 time.sleep(0.2)
         except BaseException:
             server.stop()
@@ -162,8 +177,9 @@ def has_desktop() -> bool:
 
 
 def _healthy(address: str) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past any proxy: the server is on loopback
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
+        with direct.open(f"{address}/health", timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

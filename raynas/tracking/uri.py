@@ -10,6 +10,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from raynas.errors import UserError
+from raynas.tracking.redaction import is_redacted, public_uri
+
 #: Set, unless a person has set them, before MLflow is imported: it shall not wait, report home or print addresses.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default of 120 with 7 retries holds a tracker up for minutes
@@ -19,14 +22,37 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # the UI's server then takes 0.5 GB less
     "GIT_PYTHON_REFRESH": "quiet",
+    "PGCONNECT_TIMEOUT": "10",  # seconds; else a PostgreSQL server that drops packets is waited for two minutes
 }
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _SQLITE = re.compile(r"sqlite(\+pysqlite)?:///(?P<path>[^?]+)")
 
 
 def resolve_tracking_uri(home: Path, tracking_uri: str | None = None) -> str:
-    """The store's address: the one given, else ``$MLFLOW_TRACKING_URI``, else the home's own SQLite file."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(home.absolute() / "mlflow.db")
+    """The store's address: the one given, else ``$MLFLOW_TRACKING_URI``, else the home's own SQLite file.
+
+    An address that was kept without its password is completed from ``$MLFLOW_TRACKING_URI``: nothing else keeps one.
+
+    Raises:
+        UserError: the password is not there.
+    """
+    there = os.environ.get("MLFLOW_TRACKING_URI")
+    address = tracking_uri or there or home_store(home)
+    if not is_redacted(address):
+        return address
+    if there and not is_redacted(there) and public_uri(there) == address:
+        return there
+    raise UserError(
+        f"the address of MLflow's store, {address}, is kept without its password; give it again, as "
+        "MLFLOW_TRACKING_URI in the environment or with --tracking-uri"
+    )
+
+
+def home_store(home: Path) -> str:
+    """The address of the store that the searches of a home share by default."""
+    return sqlite_uri(home.absolute() / "mlflow.db")
 
 
 def sqlite_uri(path: Path) -> str:
@@ -56,8 +82,13 @@ def prepare_environment() -> None:
     """Sets what MLflow reads from the environment; call it before MLflow is imported."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    _pass_proxies_by()
 
 
-def public_uri(tracking_uri: str) -> str:
-    """The address without a password, for messages."""
-    return re.sub(r"//[^/@]*@", "//***@", tracking_uri)
+def _pass_proxies_by() -> None:
+    """No proxy is asked for this machine's own servers; both spellings are read, by different libraries."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in known.split(",") if host.strip()]
+    if "*" not in hosts:
+        hosts += [host for host in _LOOPBACK if host not in hosts]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(hosts)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import raynas
 from raynas.cli.app import call
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.engine.parts import _free_name
@@ -122,6 +123,36 @@ def test_a_made_up_name_can_be_a_folders(home: Path, space: str, name: str) -> N
     assert _free_name(space, home) == name
     SearchFolder(home, name).create()
     assert _free_name(space, home) == f"{name[:-1]}2"
+
+
+def test_a_search_whose_trials_all_failed_is_not_finished(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also one that an earlier release ended as having made all its trials."""
+    a_search(home, "s", trials=6, state="failed")
+    assert call(["status", "s"]) == 0
+    said = capfd.readouterr().out
+    assert "s is failed: its trials all failed" in said
+    assert "6 of 6 trials (6 failed)" in said
+    assert "raynas resume s --take-new-files" in said
+    assert call(["resume", "s"]) == 1
+    assert "its trials all failed; mend the reason, then: raynas resume s --take-new-files" in capfd.readouterr().out
+    a_search(home, "good", trials=2)
+    assert call(["resume", "good"]) == 0
+    assert "nothing is left to do" in capfd.readouterr().out
+    assert call(["resume", "good", "--take-new-files", "--trials", "4"]) == 2
+    assert "2 trials of search 'good' were measured" in capfd.readouterr().err
+
+
+def test_void_trials_count_for_nothing(home: Path) -> None:
+    history = raynas.load(a_search(home, "s", trials=6, state="failed").name, home).history
+    begun = {"event": "session_started", "seq": 99, "time": 1.0, "session": 1}
+    history.apply({**begun, "void": list(range(6))})
+    assert (history.searched, history.default, history.all_failed) == (0, None, False)
+    seen = history.for_searchers
+    assert (len(seen.trials), seen.seen, seen.for_searchers) == (0, set(), seen)
+    proposed = {"trial_id": "0" * 16, "network_id": "0" * 16, "architecture": {}, "strategy": "default"}
+    history.apply({**proposed, "event": "trial_proposed", "trial": 6, "seq": 100, "time": 2.0})
+    assert history.default is history.trials[6]
+    assert list(seen.trials) == [6]
 
 
 def test_a_link_to_nowhere_cannot_be_removed_as_a_search(home: Path) -> None:

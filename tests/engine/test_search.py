@@ -13,6 +13,7 @@ import pytest
 from torch import nn
 
 import raynas
+from raynas.cli.app import call
 from raynas.engine import api, own_entries
 from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
@@ -21,6 +22,7 @@ from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.journal import read
 from raynas.space import Architecture, Choice, Space, op
 from tests.engine.journals import check_journal, outcome
+from tests.tracking.tracking_support import server_that_answers
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -95,17 +97,34 @@ def test_with_one_worker_a_search_is_the_same_each_time(tmp_path: Path) -> None:
     assert outcomes[0] == outcomes[1]
 
 
-def test_a_finished_search_goes_on_with_more_trials(tmp_path: Path) -> None:
-    first = quick(tmp_path, workers=1)
-    same = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+def test_a_finished_search_of_an_earlier_release_goes_on_with_more_trials_and_with_its_own_ids(tmp_path: Path) -> None:
+    space = Space(
+        flat=op(nn.Flatten),
+        hidden=op(nn.Linear, out_features=Choice(*range(8, 38))),
+        drop=op(nn.Dropout, Choice(0.0, 0.1)),
+        head=nn.Identity,
+    )
+    before = space.with_id_rule(1)
+    assert space.trial_id(space.default()) != before.trial_id(space.default())
+    first = quick(tmp_path, before, workers=1)
+    journal = first.folder / "journal.jsonl"
+    begun, *events = journal.read_text().splitlines()
+    started = json.loads(begun)
+    assert started["space"].pop("id_rule") == 1
+    journal.write_text("\n".join([json.dumps(started), *events, ""]))  # as that release wrote it
+    same = raynas.resume("s", home=tmp_path, space=space, evaluator=Synthetic())
     assert len(same.history.sessions) == 1, "nothing was left to do"
-    more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=12)
+    more = raynas.resume("s", home=tmp_path, space=space, evaluator=Synthetic(), trials=12)
     assert [trial.trial_id for trial in more.history.trials.values()][:8] == [
         trial.trial_id for trial in first.history.trials.values()
     ]
-    check_journal(first.folder / "journal.jsonl", small(), trials=12)
+    check_journal(journal, before, trials=12)
     assert more.spec["trials"] == 12
     assert raynas.load("s", tmp_path).spec["trials"] == 12
+    started["space"]["id_rule"] = 99
+    journal.write_text("\n".join([json.dumps(started), *events, ""]))
+    with pytest.raises(SpaceError, match="ids by rule 99 are of another release"):
+        raynas.resume("s", home=tmp_path, space=space, evaluator=Synthetic(), trials=20)
 
 
 def test_a_small_space_is_searched_whole_and_the_end_says_so(tmp_path: Path) -> None:
@@ -180,6 +199,55 @@ def test_files_are_searched_from_their_copies(tmp_path: Path) -> None:
     more = raynas.resume("s", home=home, trials=3)
     assert [trial.state for trial in more.history.trials.values()] == ["completed"] * 3
     assert more.build(0).mine.layers[0].out_features in (8, 16, 24)
+
+
+MENDED_TASK = """
+import os
+from raynas.tasks.digits import Digits
+
+class Task(Digits):
+    default_epochs = 1
+    measured = 0
+
+    def metrics(self, outputs, targets):
+        Task.measured += 1
+        if {broken} and os.getpid() != {driver}:
+            raise ValueError("no such column")
+        return super().metrics(outputs, targets)
+"""
+
+
+def test_a_mended_task_is_taken_once_all_trials_have_failed(tmp_path: Path) -> None:
+    path = tmp_path / "code" / "task.py"
+    path.parent.mkdir()
+    # The checks before the search pass: its first measurement in a process does.
+    path.write_text(MENDED_TASK.format(broken="Task.measured > 1", driver=os.getpid()))
+    settings: dict[str, Any] = {"home": tmp_path, "name": "s", "workers": 1, "mlflow": False, "scheduler": "none"}
+    found = raynas.search("mlp", task=f"{path}:Task", trials=3, epochs=2, seed=1, **settings)
+    assert (found.status, found.reason, found.history.counts["failed"]) == ("failed", "all_failed", 3)
+    assert "the first 3 trials all failed; trial 0 with ValueError: no such column" in found.message
+
+    path.write_text(MENDED_TASK.format(broken=False, driver=0))
+    same = raynas.resume("s", home=tmp_path)
+    assert (len(same.history.sessions), same.status, same.changed_files) == (1, "failed", (path,))
+    mended = raynas.resume("s", home=tmp_path, take_new_files=True)
+    assert (mended.status, mended.reason, mended.changed_files) == ("finished", "trials", ())
+    started = mended.history.sessions[-1].started
+    assert (started["files"], started["void"]) == ({"changed": [str(path)], "taken": True}, [0, 1, 2])
+    states = [trial.state for trial in mended.history.trials.values()]
+    assert states == ["failed"] * 3 + ["completed"] * 3
+    first = mended.history.trials[3]
+    assert first is mended.default
+    assert (first.trial_id, first.title) == (found.history.trials[0].trial_id, "default: the hand-made network")
+    assert raynas.load("s", tmp_path).best is not None
+    more = raynas.resume("s", home=tmp_path, trials=4)
+    assert [trial.state for trial in more.history.trials.values()] == [*states, "completed"]
+
+    path.write_text(MENDED_TASK.format(broken="False and False", driver=0))
+    with pytest.raises(SpecError, match="4 trials of search 's' were measured with its files"):
+        raynas.resume("s", home=tmp_path, trials=6, take_new_files=True)
+    kept = raynas.resume("s", home=tmp_path, trials=5)
+    assert kept.history.sessions[-1].started["files"] == {"changed": [str(path)], "taken": False}
 
 
 def test_a_strategy_of_ones_own_is_kept_with_the_search(tmp_path: Path) -> None:
@@ -310,3 +378,36 @@ def test_not_a_space_and_a_space_without_holes(tmp_path: Path) -> None:
         quick(tmp_path, Space(flat=op(nn.Flatten)))
     with pytest.raises(SpaceError, match="must be a raynas.space.Space"):
         quick(tmp_path, 17)
+
+
+def test_a_password_is_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not by a search, not by one that an earlier release began with it; where it is needed again it is asked for."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    events: list[dict[str, Any]] = []
+    with server_that_answers(401, b"You are not authenticated.") as server:
+        shown, address = (server.replace("//", f"//{user}@") for user in ("***", "ann:s3cret"))
+        found = quick(tmp_path, trials=2, mlflow=True, tracking_uri=address, progress=events.append)
+        assert f"{shown} refused (401): " in found.tracking_message
+        assert f"{shown} refused (401): " in found.summary()["mlflow"]["problem"]
+        monkeypatch.setenv("RAYNAS_HOME", str(tmp_path))
+        assert call(["status", "s"]) == 0
+        assert f"MLflow {shown} refused (401): " in " ".join(capsys.readouterr().out.split())
+        assert found.spec["tracking_uri"] == events[0]["spec"]["tracking_uri"] == shown
+        again: dict[str, Any] = {"home": tmp_path, "space": small(), "evaluator": Synthetic()}
+        assert api.resume("s", **again).reason == "trials"  # nothing is left to do, and nothing is asked
+        with pytest.raises(UserError, match=r"is kept without its password; give it again.*, with --no-mlflow$"):
+            api.resume("s", trials=3, **again)
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert tmp_path / "s" / "tracker.log" in files
+        assert not [path for path in files if b"s3cret" in path.read_bytes()]
+        for name in ("journal.jsonl", "spec.yaml"):  # as an earlier release left them
+            file = tmp_path / "s" / name
+            file.write_text(file.read_text().replace(shown, address))
+        resumed = api.resume("s", trials=3, **again)
+        assert (resumed.status, len(resumed.history.trials)) == ("finished", 3)
+        assert f"{shown} refused (401): " in resumed.tracking_message
+    with_it = [path.name for path in tmp_path.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
+    assert with_it == ["journal.jsonl"]
+    assert (tmp_path / "s" / "journal.jsonl").read_text().count("s3cret") == 1  # in the line that it had already

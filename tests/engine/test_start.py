@@ -134,6 +134,8 @@ def test_relative_data_rare_classes_tensors_and_tokens(
 def test_what_every_trial_would_fail_with_is_one_line_and_leaves_nothing(
     work: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    with pytest.raises(TaskError, match="metric 'val_confusion' is a list"):
+        raynas.plan("nas.py:space", task="nas.py:Lists")
     typed = "search nas.py:space --task nas.py:Lists --name s --trials 4 --workers 2 --quiet"
     assert call(typed.split()) == 2
     (line,) = capfd.readouterr().err.splitlines()

@@ -8,11 +8,14 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 from typing import Any
 
 from space_templates import Lin, Scale
 from torch import nn
 
+from raynas.cli.words import size_words
+from raynas.searchers.auto import AutoSearcher
 from raynas.space import Chain, Choice, Graph, Int, Repeat, Space, Sum, Zero, op
 from raynas.space.size import Size, size
 
@@ -116,6 +119,9 @@ def test_what_is_bound_too_closely_is_bounded() -> None:
     space = Space(**{f"p{index}": Choice({"a": pair(), "b": pair()}) for index in range(100)})
     assert not space.size_exact
     assert 2**100 <= space.size() <= 2**160
+    searcher = AutoSearcher(space, budget=10**60)
+    assert re.fullmatch(r"predictor: .* trials in a space of at least [\de.+]+ architectures; .*", searcher.explain())
+    assert size_words(str(space.size()), space.size_exact).startswith("at least ")
 
 
 def test_a_name_in_long_chains() -> None:

@@ -9,6 +9,7 @@ import struct
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ READ = {
     "parts": (["train/cat", "train/dog", "val/cat", "val/dog", "test/cat"], ["cat", "dog"], 8, 8),
     "years": (["train2017/cat", "train2017/dog", "val2017/cat"], ["cat", "dog"], 8, 4),
     "one prefix": (["leaf_train/cat", "leaf_train/dog", "leaf_valid/dog"], ["cat", "dog"], 8, 4),
+    "words in one": (["TrainingData/cat", "TrainingData/dog", "testdata/cat"], ["cat", "dog"], 8, 0),
     "loose tests": (["train_cleaned/cat", "train_cleaned/dog", "test"], ["cat", "dog"], 8, 0),
     "repeated": (["seg_train/seg_train/sea", "seg_train/seg_train/wood", "seg_test/seg_test/sea", "seg_pred/seg_pred"],
                  ["sea", "wood"], 8, 0),
@@ -96,6 +98,17 @@ def test_two_readings_are_named_and_neither_is_taken(case: str, tmp_path: Path) 
     with pytest.raises(TaskError, match=message) as caught:
         ImageClassification(make(tmp_path / "data", *where))
     assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_which_nothing_can_be_read_is_no_missing_part(tmp_path: Path) -> None:
+    root = make(tmp_path / "data", "train/cat", "train/dog")
+    (root / "val" / "cat").mkdir(parents=True)
+    assert not ImageClassification(root).cached.about.held_out
+    (root / "val" / "cat" / "1.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(
+        TaskError, match=r"val holds no image that can be read \(broken links\); mend it, or take it out"
+    ):
+        ImageClassification(root)
 
 
 def test_an_option_decides(tmp_path: Path) -> None:
@@ -193,11 +206,12 @@ def test_a_format_is_read_where_its_package_is_installed(tmp_path: Path, monkeyp
             pass
 
     package = ModuleType("pillow_heif")
-    package.register_heif_opener = (
-        lambda: Image.register_open(  # type: ignore[attr-defined]
-            "HEIF", Picture, lambda head: head[4:8] == b"ftyp"
-        )
-    )
+    stand_in: Any = Picture
+
+    def register() -> None:
+        Image.register_open("HEIF", stand_in, lambda head: head[4:8] == b"ftyp")
+
+    monkeypatch.setattr(package, "register_heif_opener", register, raising=False)
     monkeypatch.setitem(sys.modules, "pillow_heif", package)
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from tracking_support import JournalMaker, all_runs, compare, search_lock, trial_runs
+from tracking_support import JournalMaker, all_runs, compare, search_lock, server_that_answers, trial_runs
 
+from raynas.engine.folder import SearchFolder
+from raynas.engine.tracked import tracked
 from raynas.errors import UserError
 from raynas.tracking import start, sync
 from raynas.tracking.position import load_position
@@ -38,10 +43,22 @@ def gone(pid: int) -> bool:
         return True
 
 
-def dead_address() -> str:
+def dead_address(user: str) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+        return f"http://{user}127.0.0.1:{probe.getsockname()[1]}"
+
+
+def children_with(argument: str) -> list[int]:
+    """The processes with this argument that were started here; none of their arguments is a password."""
+    found = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text().split():
+            arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if argument in arguments:
+                assert not [each for each in arguments if "s3cret" in each]
+                found.append(int(pid))
+    return found
 
 
 def test_it_follows_a_search_and_finishes_with_it(home: Path, uri: str):
@@ -99,22 +116,57 @@ def test_a_second_tracker_takes_over(home: Path, uri: str):
     compare(uri, maker.folder)
 
 
-def test_a_dead_server_is_not_waited_for(home: Path, uri: str):
+def test_a_dead_server_is_not_waited_for_and_its_password_is_not_told(
+    home: Path, uri: str, caplog: pytest.LogCaptureFixture
+):
+    """The search says what is the matter while it runs, and again at its end."""
     maker = JournalMaker(home / "dead")
-    address = dead_address()
+    address = dead_address("ann:s3cret@")
+    shown = address.replace("ann:s3cret", "***")
+    session: Any = SimpleNamespace(stop_reason="interrupted", tracking_message="")
+    folder = SearchFolder(home, "dead")
     with search_lock(maker.folder):
-        tracker = start(maker.folder, tracking_uri=address)
-        maker.begin()
-        maker.run(maker.propose())
-        maker.end()
-        until(lambda: (load_position(maker.folder) or None) is not None, "word of the trouble")
-        line = tracker.finish(0.5)
-        tracker.kill()
+        with tracked(folder, session, address):
+            maker.begin()
+            maker.run(maker.propose())
+            (tracker,) = children_with(str(maker.folder))
+            until(lambda: caplog.messages, "word of the trouble")
+            maker.end()
+        os.kill(tracker, signal.SIGKILL)
+        until(lambda: gone(tracker), "the end of the tracker")
+    (said,) = caplog.messages
+    assert said.startswith(f"MLflow: {shown} does not answer: ")
+    assert said.endswith("; the search goes on, and raynas sync writes what is missing")
+    position = load_position(maker.folder)
+    assert position is not None
+    assert str(position.trouble).startswith(f"{shown} does not answer: ")
+    line = session.tracking_message
     assert "are not in MLflow yet" in line
-    assert f"{address} does not answer" in line
+    assert f"{shown} does not answer" in line
     assert "raynas sync dead" in line
-    sync(maker.folder)  # into the home's own store instead
+    told = [line, said, *(path.read_text() for path in maker.folder.iterdir())]
+    assert not [text for text in told if "s3cret" in text]
+    sync(maker.folder, uri)  # into the home's own store instead
     compare(uri, maker.folder)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(401, b"You are not authenticated."), (403, b'{"message": "a gateway\'s own JSON"}')]
+)
+def test_a_server_that_wants_another_password_is_not_called_dead(
+    home: Path, uri: str, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes
+):
+    """It is given up at once when the search is over; nobody asks a company's proxy for a server of this machine."""
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "" if "no" in name.lower() else "http://127.0.0.1:9")
+    maker = JournalMaker(home / "denied").whole(1)
+    with server_that_answers(status, body) as address:
+        with pytest.raises(UserError, match=rf"events are not in MLflow: {address} refused \({status}\): "):
+            sync(maker.folder, address)
+        if status == 401:
+            line = start(maker.folder, tracking_uri=address).finish(PATIENCE_SECONDS)
+            assert f"({address} refused (401): " in line
+            assert line.endswith("when that is mended: raynas sync denied")
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_it(home: Path, uri: str):

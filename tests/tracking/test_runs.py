@@ -8,8 +8,11 @@ import pytest
 from tracking_support import JournalMaker
 
 from raynas.journal import History, read
+from raynas.journal.history import MeasurementRecord
 from raynas.tracking import note, resolve_tracking_uri, runs
-from raynas.tracking.uri import artifact_folder, public_uri, sqlite_path
+from raynas.tracking.batches import batches
+from raynas.tracking.keys import OWN_METRICS, Keys, SearchKeys, clean_key
+from raynas.tracking.uri import artifact_folder, sqlite_path
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ from raynas.tracking.uri import artifact_folder, public_uri, sqlite_path
     ],
 )
 def test_keys(name: str, key: str):
-    assert runs.clean_key(name) == key
+    assert clean_key(name) == key
 
 
 def test_values_that_differ_stay_apart():
@@ -42,6 +45,55 @@ def test_values_that_differ_stay_apart():
 
 def test_paths_that_become_one_key_stay_apart():
     assert runs.params({"a[1]": 1, "a(1)": 2, "a_1_": 3}) == {"a_1_": "1", "a_1__2": "2", "a_1__3": "3"}
+
+
+def test_names_that_become_one_key_stay_apart_in_all_trials():
+    """A name has one key in all trials, whatever else is measured with it; the objective's is the plain one."""
+    keys = SearchKeys()
+    keys.metrics("损失")
+    first = [point.key for point in runs.points(MeasurementRecord(1, {"精度": 0.9, "损失": 0.3}, 1.0), keys.metrics)]
+    second = [point.key for point in runs.points(MeasurementRecord(1, {"精度": 0.9}, 1.0), keys.metrics)]
+    assert first == ["seconds", "___2", "__"]
+    assert second == ["seconds", "___2"]
+    assert keys.metrics.changed == {"__": "损失", "___2": "精度"}
+    alone = [point.key for point in runs.points(MeasurementRecord(1, {"seconds": 1.0, "flops": 2.0}, 1.0))]
+    assert alone == ["seconds", "seconds_2", "flops_2"]  # those of our own are ours
+    assert Keys(OWN_METRICS)("flops") == "flops_2"
+    paths = Keys()
+    assert [runs.params({"a(1)": 1}, paths), runs.params({"a[1]": 2}, paths)] == [{"a_1_": "1"}, {"a_1__2": "2"}]
+    assert runs.spec_params({"options": {"a[1]": 1, "a(1)": 2}}) == {"options.a_1_": "1", "options.a_1__2": "2"}
+
+
+@pytest.mark.parametrize(
+    ("params", "metrics", "tags", "value", "requests"),
+    [
+        (100, 900, 8, "x", 2),
+        (250, 1_200, 120, "x", 5),
+        (100, 0, 0, "字" * 6_000, 5),
+        (0, 0, 3, "", 1),
+        (0, 0, 0, "", 0),
+    ],
+)
+def test_requests_keep_to_all_limits(params: int, metrics: int, tags: int, value: str, requests: int):
+    """MLflow's own checks are the judges."""
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.utils.validation import _validate_batch_log_api_req, _validate_batch_log_limits
+
+    points = [runs.MetricPoint(f"m{number}", 0.5, 1_700_000_000_000, number) for number in range(metrics)]
+    given = {f"p{n}": value for n in range(params)}, points, {f"t{n}": value for n in range(tags)}
+    made = list(batches(*given))
+    for batch in made:
+        entities = (
+            [Metric(*point) for point in batch.metrics],
+            [Param(*pair) for pair in batch.params.items()],
+            [RunTag(*pair) for pair in batch.tags.items()],
+        )
+        _validate_batch_log_limits(*entities)
+        _validate_batch_log_api_req(json.dumps([[dict(entity) for entity in kind] for kind in entities]))
+    assert len(made) == requests
+    assert {key: text for batch in made for key, text in batch.params.items()} == given[0]
+    assert [point for batch in made for point in batch.metrics] == points
+    assert {key: text for batch in made for key, text in batch.tags.items()} == given[2]
 
 
 def test_settings_of_a_search():
@@ -100,4 +152,3 @@ def test_addresses(tmp_path, monkeypatch: pytest.MonkeyPatch):
     assert resolve_tracking_uri(tmp_path, "http://other") == "http://other"
     assert artifact_folder("http://other") is None
     assert artifact_folder(f"sqlite:///{tmp_path}/mlflow.db") == tmp_path / "mlartifacts"
-    assert public_uri("postgresql://me:secret@host/db") == "postgresql://***@host/db"

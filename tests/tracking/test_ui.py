@@ -67,13 +67,22 @@ def test_a_port_that_is_taken(home: Path, uri: str):
             start_ui(uri, port)
 
 
-def test_the_server_ends_with_its_command(home: Path, uri: str):
+def test_the_server_starts_behind_a_proxy_and_ends_with_its_command(home: Path, uri: str):
+    """Nobody asks the proxy for it, and its store's address, which may hold a password, is no argument."""
     folder = JournalMaker(home / "brief").whole(1).folder
     sync(folder)
     command = [sys.executable, "-m", "raynas", "ui", "brief"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "RAYNAS_HOME": str(home)})
+    proxy = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+    environment = {**os.environ, **proxy, "RAYNAS_HOME": str(home)}
+    for name in ("no_proxy", "NO_PROXY"):
+        environment.pop(name, None)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     address = next(line for line in process.stdout if line.startswith("http"))
+    servers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    arguments = [argument for pid in servers for argument in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+    assert "server" in arguments
+    assert uri not in arguments
     port = int(re.findall(r":(\d+)/", address)[0])
     process.terminate()
     process.wait(60)

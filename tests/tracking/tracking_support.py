@@ -9,7 +9,9 @@ import math
 import os
 import random
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,19 +22,27 @@ from raynas.tracking import runs
 class JournalMaker:
     """Writes a search's journal, fact by fact; what is not given is made up from a seed."""
 
-    def __init__(self, folder: Path, seed: int = 0, steps: int = 3, mode: str = "max", fresh: bool = True) -> None:
+    def __init__(
+        self, folder: Path, seed: int = 0, steps: int = 3, mode: str = "max", fresh: bool = True, uri: str | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.steps = folder, steps
         self.rng = random.Random(seed)
         self.writer = Writer(folder / "journal.jsonl")
         self.session, self.trials = -1, 0
-        (folder / "spec.yaml").write_text("space: resnet\n", encoding="utf-8")
+        (folder / "spec.yaml").write_text(f"space: resnet\ntracking_uri: {uri}\n", encoding="utf-8")
         if fresh:
             self.writer.write(
                 "search_started",
                 name=folder.name,
                 search_id=f"{self.rng.getrandbits(128):032x}",
-                spec={"space": "resnet", "strategy": "evolution", "strategy_options": {"population": 10}, "time": None},
+                spec={
+                    "space": "resnet",
+                    "strategy": "evolution",
+                    "strategy_options": {"population": 10},
+                    "time": None,
+                    "tracking_uri": uri,
+                },
                 seed=seed,
                 space={"reference": "resnet", "fingerprint": "0" * 16, "description": {}, "size": "123456789012345"},
                 task={"reference": "digits"},
@@ -127,6 +137,31 @@ class JournalMaker:
         self.end("time")
         self.writer.close()
         return self
+
+
+@contextlib.contextmanager
+def server_that_answers(status: int, body: bytes) -> Iterator[str]:
+    """The address of a server that says the same to all who ask."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from raynas.errors import TaskError
 from raynas.tasks.images.cache import About, Builder
 from raynas.tasks.images.decode import decode
 from raynas.tasks.images.formats import Unreadable
+from raynas.tasks.images.identity import state_now
 from raynas.tasks.images.source import Sample, Source
 from raynas.tasks.images.survey import Survey, Wanted, check, on_all_cores
 
@@ -66,7 +67,7 @@ def build(path: Path, source: Source, wanted: Wanted, survey: Survey, state: str
                 if problem is not None:
                     words, label = problem
                     losses.add(words, None if label is None else source.classes[label])
-        if _state(source) != state:
+        if state_now(source) != state:
             raise TaskError(
                 f"{source.name} was written to while its images were decoded; start again when nothing changes it"
             )
@@ -97,10 +98,3 @@ def build(path: Path, source: Source, wanted: Wanted, survey: Survey, state: str
         builder.finish(kept, labels, about)
     finally:
         builder.close()
-
-
-def _state(source: Source) -> str:
-    try:
-        return source.state()
-    except OSError:
-        return "a file is gone"

@@ -51,7 +51,8 @@ class Folder(Source):
                 raise TaskError(f"class {label!r} of {path.parent} has no images in {train}; add some, or take it out")
         self.own_split = bool(held_out)
         if not as_first:
-            self.passed_over = (*passed_over, *more)
+            outside = [passed for folder in {root, train, valid or train} for passed in _outside(folder)]
+            self.passed_over = (*passed_over, *more, *outside)
             self.empty = sorted({path.name for path in folders(train)} - set(self.classes))
         numbers = {label: number for number, label in enumerate(self.classes)}
         self._samples = [
@@ -93,11 +94,15 @@ def _images(root: Path, as_first: bool) -> tuple[list[tuple[str, Path]], list[Pa
             elif not as_first:
                 kind, lost = kind_of(path)
                 passed_over.append(PassedOver(kind, folder.name, lost))
-    if not as_first:
-        outside = [path for path in sorted(root.iterdir()) if not path.name.startswith(".") and not path.is_dir()]
-        for path in outside:
-            if not path.exists():
-                passed_over.append(PassedOver("broken links", None, lost=True))
-            elif path.suffix.lower() in SUFFIXES or (path.is_file() and is_image(path)):
-                passed_over.append(PassedOver("images outside class folders", None, lost=True))
     return found, passed_over
+
+
+def _outside(folder: Path) -> Iterator[PassedOver]:
+    """What lies beside class folders, or beside parts, and may be an image."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        if not path.exists():
+            yield PassedOver("broken links", None, lost=True)
+        elif path.is_file() and (path.suffix.lower() in SUFFIXES or is_image(path)):
+            yield PassedOver("images outside class folders", None, lost=True)

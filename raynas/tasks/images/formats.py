@@ -73,8 +73,9 @@ def opened(content: Path | bytes, formats: tuple[str, ...] | None = None) -> Ima
 
 def is_image(path: Path) -> bool:
     """Whether a file's content is an image that this machine decodes, whatever its name."""
+    known = decoders()
     named = Image.EXTENSION.get(path.suffix.lower())
-    formats = tuple(name for name in decoders() if name not in _UNMARKED or name == named)
+    formats = tuple(name for name in known if name not in _UNMARKED or name == named)
     try:
         with opened(path, formats):
             return True
@@ -98,6 +99,7 @@ def kind_of(path: Path) -> tuple[str, bool]:
         return "files that may not be read", True
     suffix = path.suffix.lower() or "files without a suffix"
     if not head:
+        decoders()  # fills Pillow's table of suffixes
         return "empty files", not path.suffix or path.suffix.lower() in Image.EXTENSION
     if path.name.lower() in ("thumbs.db", "desktop.ini"):
         return path.name, False

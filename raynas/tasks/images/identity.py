@@ -97,7 +97,8 @@ def identify(source: Source, notes: Path, begun: bool = False) -> Identified:
     if deep is None:
         survey = survey_of(source, Losses(() if begun else source.passed_over, begun))
         deep = bool(survey.deep)
-        _note(notes, plain, deep)
+        if state_now(source) == state:  # else it was other data that we looked at
+            _note(notes, plain, deep)
     # The first release read deep images one by one: what it decoded, and what was begun with it, is other data.
     content = hashlib.blake2b(f"{plain} on one scale".encode(), digest_size=16).hexdigest() if deep else plain
     return Identified(source, content, plain, state, survey)
@@ -136,6 +137,14 @@ def identify_again(read: Callable[[bool], Source], content: str, notes: Path) ->
         f"{name} has changed since this search began, and what was decoded then is gone{passed_over}; "
         "bring the old data back, or start a new search"
     )
+
+
+def state_now(source: Source) -> str:
+    """The source's state; where a file is gone, one that it never had before."""
+    try:
+        return source.state()
+    except OSError:
+        return "a file is gone"
 
 
 def _noted(notes: Path, content: str) -> bool | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from raynas.errors import TaskError
-from raynas.tasks.images.formats import SUFFIXES, is_image
+from raynas.tasks.images.formats import SUFFIXES, is_image, kind_of
 from raynas.tasks.images.source import PARTS, first_part, words
 
 Layout = Literal["classes", "splits"]
@@ -63,7 +63,7 @@ def parts_of(root: Path, layout: Layout | None) -> Parts:
 
 
 def first_parts(root: Path) -> Parts:
-    """How the first release read a folder, so that a search begun with them goes on with its data."""
+    """How the first release read a folder, so that a search begun with it goes on with its data."""
     parts = {first_part(path.name): path for path in folders(root)}
     train = parts.get("train")
     found = train is not None and any(_named_images(folder) for folder in folders(train))
@@ -87,7 +87,7 @@ def named_parts(names: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, tuple[str, frozenset[str]]] = {}
     for name in names:
-        there = words(name)
+        there = [single for word in words(name) for single in _singles(word)]
         parts = {PARTS[word] for word in there if word in PARTS}
         if len(parts) == 1:
             rest = frozenset(word for word in there if word not in PARTS) - _FILLERS
@@ -97,6 +97,14 @@ def named_parts(names: Iterable[str]) -> dict[str, str]:
         for name, (part, rest) in found.items()
         if not rest or any(other != part and rest == others for other, others in found.values())
     }
+
+
+def _singles(word: str) -> list[str]:
+    """Two words that are written as one: ``["train", "data"]``."""
+    for named in PARTS:
+        if word.startswith(named) and word.removeprefix(named) in _FILLERS:
+            return [named, word.removeprefix(named)]
+    return [word]
 
 
 def _is_class(part: dict[str, str], children: dict[str, Path], holding: dict[str, set[str]]) -> bool:
@@ -151,6 +159,11 @@ def _split(root: Path, children: dict[str, Path], part: dict[str, str]) -> Parts
             )
     if not of["train"]:
         raise TaskError(f"{root} has no folder to train on among its parts ({_listed(part)}); name one train")
+    for path in folders(root):
+        if path.name not in children and named_parts([path.name, *part]).get(path.name) in ("train", "valid"):
+            lost = sorted({kind for kind, may in map(kind_of, _entries(path)) if may})
+            if lost:
+                raise TaskError(f"{path} holds no image that can be read ({', '.join(lost)}); mend it, or take it out")
     train = _inner(children[of["train"][0]], "train")
     valid = _inner(children[of["valid"][0]], "valid") if of["valid"] else None
     for folder in (train, valid):
@@ -175,6 +188,10 @@ def _inner(folder: Path, part: str) -> Path:
 
 def _class_folders(folder: Path) -> list[str]:
     return [path.name for path in folders(folder) if has_images(path)]
+
+
+def _entries(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*") if not path.name.startswith(".") and not path.is_dir())
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:

@@ -67,6 +67,8 @@ class Parquet(Source):
         self._files = sorted(parts.items(), key=lambda entry: entry[1])
         self.own_split = any(parts.values())
         self._root = path if path.is_dir() else path.parent
+        self._paths: dict[str, Path | None] = {}
+        begun = self.state()
 
         opened = [_open(file) for file, _ in self._files]
         schema = opened[0].schema_arrow
@@ -84,6 +86,8 @@ class Parquet(Source):
         self._paths = self._all_paths() if any(holds_paths(file, self._image) for file in opened) else {}
         self._labels = Labels(self.name, self._label, [file for file, _ in self._files], features.get(self._label))
         self.classes = self._labels.classes
+        if state_of(self._parquet_files()) != begun:
+            raise TaskError(f"{self.name} was written to while it was read; start again when nothing changes it")
 
     def _all_paths(self) -> dict[str, Path | None]:
         """Every path that a row without bytes names, and its file; None where it is not there.
@@ -127,9 +131,14 @@ class Parquet(Source):
     def state(self) -> str:
         return state_of(self._all_files())
 
+    def _parquet_files(self) -> dict[str, Path]:
+        return {str(path.relative_to(self._root)) if len(self._files) > 1 else "": path for path, _ in self._files}
+
     def _all_files(self) -> dict[str, Path]:
-        files = {str(path.relative_to(self._root)) if len(self._files) > 1 else "": path for path, _ in self._files}
-        return {**files, **{f"image {stored}": path for stored, path in self._paths.items() if path is not None}}
+        return {
+            **self._parquet_files(),
+            **{f"image {stored}": path for stored, path in self._paths.items() if path is not None},
+        }
 
 
 def parquet_files(path: Path) -> list[Path]:

@@ -93,8 +93,8 @@ class Source(ABC):
 
 
 def words(name: str) -> list[str]:
-    """The words of a folder's or file's name: ``["seg", "train"]`` for ``seg_train2017``."""
-    return re.findall("[a-z]+", name.lower())
+    """The words of a folder's or file's name: ``["seg", "train"]`` for ``seg_train2017`` and for ``SegTrain``."""
+    return [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
 def first_part(name: str) -> str | None:

@@ -54,4 +54,6 @@ def classes_in_words(classes: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def _short(name: str) -> str:
+    """A class's name as it can be shown anywhere: file names may hold what is no character."""
+    name = "".join(character if character.isprintable() else "?" for character in name)
     return name if len(name) <= 30 else f"{name[:29]}…"

@@ -1,0 +1,92 @@
+"""Mended files of one's own for a search that has begun: ``raynas resume NAME --take-new-files``.
+
+A search goes on with the copies of the files that it began with: they decide what its figures mean. New ones are taken
+only as long as no trial has a figure that counts, that is where all that were measured have failed since. The template
+must be the same. Trials that failed with the old files then no longer count: they are *void* (docs/journal.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from raynas import modules
+from raynas.engine import copies
+from raynas.engine.folder import SearchFolder
+from raynas.engine.parts import Parts, find_parts, keep_sources, require_same_space, resumed_source, task_arguments
+from raynas.engine.result import SearchResult
+from raynas.engine.sources import Source, original_of, source_of
+from raynas.engine.spec import completed
+from raynas.errors import SpecError
+from raynas.registry import is_file
+
+
+def own_files(spec: dict[str, Any]) -> list[Path]:
+    """The files of a person's own that a search was begun with."""
+    references = [spec[which] for which in ("space", "task", "strategy", "scheduler")]
+    return [original_of(reference) for reference in references if not reference.startswith("<") and is_file(reference)]
+
+
+def changed_files(result: SearchResult) -> list[Path]:
+    """Of these and of what they import: the files that have changed since they were copied."""
+    return copies.changed(result.folder / "source", own_files(completed(result.spec)))
+
+
+def voided(result: SearchResult) -> list[int]:
+    """The trials that are void once new files are taken: those that failed."""
+    history = result.history
+    return [
+        number for number, record in history.trials.items() if record.state == "failed" and number not in history.void
+    ]
+
+
+def renewed_parts(result: SearchResult, *, space: Any = None, task: Any = None, evaluator: Any = None) -> Parts:
+    """The parts of a begun search as its files are now; nothing is copied yet.
+
+    Args:
+        space, task, evaluator: again, where the search was begun with objects and not with references.
+
+    Raises:
+        SpecError: trials were measured with the files as they were, or there is nothing new to take.
+        SpaceError: the space is no longer the one that the search was begun with.
+        UserError: the files cannot be used.
+    """
+    _require_nothing_measured(result)
+    if not (voided(result) or changed_files(result)):
+        raise SpecError(f"no file of search {result.name!r} differs from its copy; leave --take-new-files out")
+    spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
+    modules.forget([*changed_files(result), *folder.source.rglob("*.py"), *own_files(spec)])
+    space_source = _source("raynas.spaces", spec["space"], space, folder, [])
+    task_source = _source("raynas.tasks", spec["task"], task, folder, [space_source])
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
+    require_same_space(result, parts.space)
+    return parts
+
+
+def take(result: SearchResult, parts: Parts) -> Parts:
+    """Replaces the copies by the files as they are now, and removes what was trained with the old ones."""
+    spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
+    parts = keep_sources(parts, folder, anew=True)
+    for which in ("strategy", "scheduler"):
+        if is_file(spec[which]):
+            copies.keep(folder.source, original_of(spec[which]), anew=True)
+    modules.forget(folder.source.rglob("*.py"))
+    for number in result.history.running:
+        folder.remove_checkpoints(number)
+    return parts
+
+
+def _source(group: str, reference: str, given: Any, folder: SearchFolder, beside: list[Source]) -> Source:
+    """What is handed in, else the file itself, else (it is gone) its copy."""
+    if given is None and is_file(reference) and original_of(reference).is_file():
+        return source_of(group, reference, beside)
+    return resumed_source(group, reference, given, folder, beside)
+
+
+def _require_nothing_measured(result: SearchResult) -> None:
+    measured = sum(bool(record.measurements) and record.state != "failed" for record in result.history.trials.values())
+    if measured:
+        raise SpecError(
+            f"{measured} trials of search {result.name!r} were measured with its files as they were, and new figures "
+            "would not compare with these; leave --take-new-files out, or begin a new search under another --name"
+        )
