@@ -53,7 +53,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 #: The fields that an event may have besides.
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "search_started": ("warm_start",),
+    "search_started": ("working_folder", "warm_start"),
     "session_started": ("decisions", "explanation", "files", "void"),
     "trial_proposed": ("params", "flops", "repeat_of", "repeat"),
     "session_ended": ("recommended",),
