@@ -128,8 +128,8 @@ class Features:
         common = sorted(counts, key=lambda walk: (-counts[walk], walk))[:_WALKS]
         self._vocabulary = {walk: column for column, walk in enumerate(sorted(common))}
         self._own_walks = len(common)  # the vocabulary grows: walks that share a column are remembered there
-        reached = composed.occurrences().any(axis=0)
-        names = {name for segment, there in zip(segments, reached, strict=True) if there for name in segment.figures}
+        reached = np.flatnonzero(composed.occurrences().any(axis=0)).tolist()
+        names = {name for place in reached for name in segments[place].figures}
         names |= composed.figures.keys()
         self._figures = {name: column for column, name in enumerate(sorted(names, key=repr))}
         table = self._statistics(composed, segments)

@@ -2,8 +2,11 @@
 
 The trials before are made up cheaply: a third random, the others mutants of the best ten so far, as those of a search
 are. Then a strategy proposes, and each of its proposals is measured and told, so that its caches are as old as in a
-search. NAS-Bench-201's table by look-up; ``resnet`` at 32x32 (34 holes, no table) and stacked cells by the made-up
-objective of ``tests.bench.structures``.
+search. NAS-Bench-201's table by look-up; ``resnet`` at 32x32 (34 holes, no table) and deep and wide spaces by the
+made-up objective of ``tests.bench.structures``.
+
+Machines differ, and so does one machine from hour to hour. So after every proposal a fixed piece of numpy work is timed
+(``numpy_work``: about what a proposal does), and the CPU time is given as a multiple of it, too.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ import time
 from bisect import insort
 from collections.abc import Callable
 
+import numpy as np
+
 from raynas import registry
 from raynas.journal import History
 from raynas.searchers.searcher import ArchitectureSearcher, Proposal
+from raynas.searchers.threads import one_blas_thread
 from raynas.simulate import Table, TableSpace
 from raynas.simulate.landscape import full_value
 from raynas.space import Architecture, Space
@@ -63,20 +69,38 @@ def tell(history: History, proposal: Proposal, measured: float) -> None:
     history.apply({"event": "measured", "trial": number, "step": 1, "metrics": {"value": measured}, **stop})
 
 
-def timed(strategy: str, space: Space, value: Value, trials: int, proposals: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of CPU and of wall time of so many proposals after so many trials, five of them first untimed."""
+def timed(
+    strategy: str, space: Space, value: Value, trials: int, proposals: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of CPU and of wall time of proposals, and of CPU of ``numpy_work`` beside each.
+
+    So many proposals after so many trials; five of them first untimed.
+    """
     made = registry.find("raynas.strategies", strategy)
     searcher = made(space, seed=0, **made.options(trials + proposals + 5))
     history = filled(searcher, value, trials)
-    cpu, wall = [], []
+    cpu, wall, yardstick = [], [], []
     for _ in range(proposals + 5):
         begun = time.process_time(), time.perf_counter()
         searcher.update(history)
         proposal = searcher.propose(history, history.next_number)
         cpu.append(1_000 * (time.process_time() - begun[0]))
         wall.append(1_000 * (time.perf_counter() - begun[1]))
+        yardstick.append(numpy_work())
         tell(history, proposal, value(proposal.architecture))
-    return cpu[5:], wall[5:]
+    return cpu[5:], wall[5:], yardstick[5:]
+
+
+@one_blas_thread()
+def numpy_work() -> float:
+    """CPU milliseconds of ten Cholesky factors and products of a matrix of 300 rows, one thread."""
+    begun = time.process_time()
+    for _ in range(10):
+        np.linalg.cholesky(_MATRIX @ _MATRIX.T)
+    return 1_000 * (time.process_time() - begun)
+
+
+_MATRIX = np.random.default_rng(0).normal(size=(300, 300)) + 30 * np.eye(300)
 
 
 def show(times: list[float]) -> str:

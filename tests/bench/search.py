@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -31,6 +32,7 @@ from raynas.tasks.objective import Objective
 from tests.bench.foreign import SEARCHES
 from tests.bench.proposals import made_up, show, tabled, timed
 from tests.bench.search_peers import Foreign, OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna
+from tests.bench.structures import LARGE
 
 OURS = ("random", "evolution", "local", "reinforce", "tpe", "predictor", "auto")
 SLOW = {"tpe", "Optuna TPE", *SEARCHES}
@@ -308,12 +310,19 @@ def charged(bench: Bench) -> None:
 
 def proposals(bench: Bench) -> None:
     """Without the simulator, one process: CPU and wall time."""
-    head("What a proposal costs, ms: median (95 %) of 60", "space", "strategy", "after", "CPU", "wall")
-    for name, (space, value) in (("NAS-Bench-201", tabled(*loaded("nasbench201"))), ("resnet", made_up("resnet"))):
+    head(
+        "What a proposal costs, ms: median (95 %) of 60",
+        "space", "strategy", "after", "CPU", "wall", "CPU of the numpy work beside it", "multiple",
+    )  # fmt: skip
+    spaces = {"NAS-Bench-201": lambda: tabled(*loaded("nasbench201"))}
+    spaces |= {name: partial(made_up, name) for name in ("resnet", *LARGE)}
+    for name, make in spaces.items():
+        space, value = make()
         for strategy in bench.strategies:
-            for trials in (200, 1_000, 5_000):
-                cpu, wall = timed(strategy, space, value, trials, 60)
-                row(name, strategy, f"{trials:,} trials", show(cpu), show(wall))
+            for trials in (30,) if name in LARGE else (200, 1_000, 5_000):
+                cpu, wall, yardstick = timed(strategy, space, value, trials, 60)
+                multiple = statistics.median(cpu) / statistics.median(yardstick)
+                row(name, strategy, f"{trials:,} trials", *map(show, (cpu, wall, yardstick)), f"{multiple:.1f}")
 
 
 def speed(bench: Bench) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from raynas.counts import scientific
 from raynas.journal import History
 from raynas.searchers.auto import AutoSearcher
 from raynas.searchers.evolution import EvolutionSearcher
@@ -70,10 +71,30 @@ def cells() -> Space:
     return Space(name="cells", recipe=recipe, **stages)
 
 
+def residual_chain() -> Space:
+    """300 residual blocks, one after the other: n³/6 walks of three operations."""
+    convolution = op(torch.nn.Conv2d, 16, 16, kernel_size=Choice(3, 5), padding="same")
+    return Space(
+        name="deep", **{f"block{index}": Graph({"o": Sum("input", ("input", convolution))}) for index in range(300)}
+    )
+
+
+#: Spaces in which a proposal must not take long: deep, of many holes, and with a hole of many options.
+LARGE: dict[str, Callable[[], Space]] = {
+    "300 residual blocks": residual_chain,
+    "300 holes of 5 options": lambda: Space(
+        **{f"layer{index}": op(torch.nn.Linear, 8, out_features=Choice(8, 16, 24, 32, 40)) for index in range(300)}
+    ),
+    "a hole of 15,625 options": lambda: Space(
+        recipe={"row": Choice(*[f"r{index}" for index in range(15_625)])}, body=op(torch.nn.Identity)
+    ),
+}
+
 SPACES: dict[str, Callable[[], Space]] = {
     "mlp": lambda: mlp(TableTask((1, 8, 8))),
     "resnet": lambda: resnet(TableTask((3, 32, 32))),
     "cells": cells,
+    **LARGE,
 }
 
 STRATEGIES: dict[str, Any] = {
@@ -100,7 +121,7 @@ class Landscape:
         self.holes = dict(space.holes())
         self.weights = {path: math.exp(rng.gauss(0, 1)) for path in self.holes}
         paths = list(self.holes)
-        pairs = [tuple(rng.sample(paths, 2)) for _ in paths]
+        pairs = [tuple(rng.sample(paths, 2)) for _ in paths if len(paths) > 1]
         self.pairs = [(a, b, math.exp(rng.gauss(-0.5, 1))) for a, b in pairs]
         values = [self.value(space.sample(rng)) for _ in range(200)]
         self.spread = statistics.stdev(values)
@@ -161,9 +182,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
-    for name in given.space or SPACES:
+    for name in given.space or [name for name in SPACES if name not in LARGE]:
         space = SPACES[name]()
-        print(f"{name}: {space.size():.1e} architectures, {len(space.holes())} holes")
+        size = "no end of" if space.size() == math.inf else scientific(int(space.size()))
+        print(f"{name}: {size} architectures, {len(space.holes())} holes")
         for strategy in given.strategy or [name for name in STRATEGIES if name != "predictor"]:
             paths, times = [], []
             for seed in range(given.seeds):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 
@@ -14,12 +13,13 @@ from driving import best, options_space, recipe_space, simulate, target_score
 from raynas.errors import SpecError
 from raynas.journal import History
 from raynas.searchers import gaussian_process
-from raynas.searchers.features import Features, path_figures, walk_counts
+from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import normal_scores, posterior
 from raynas.searchers.outline import Outline
 from raynas.searchers.predictor import PredictorSearcher
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.relevance import log_loss, relevance
+from raynas.searchers.segments import Composed, Segment
 from raynas.space import Float, Int
 
 
@@ -113,34 +113,6 @@ def test_a_hole_that_is_not_active_has_a_value_of_its_own():
     assert distances[1] < distances[2]
 
 
-def test_walks_and_paths_against_brute_force():
-    space, rng = cell_space(), random.Random(3)
-    outline = Outline(space)
-    for _ in range(40):
-        graph = outline.graph(space.sample(rng))
-        out = len(graph.labels)
-        edges = [(source, node) for node, sources in enumerate(graph.sources) for source, times in sources.items()
-                 for _ in range(times)]  # fmt: skip
-        into = {node: [source for source, target in edges if target == node] for node in range(-1, out + 1)}
-
-        def paths(node, into=into):
-            return [[node]] if node == -1 else [[*path, node] for source in into[node] for path in paths(source)]
-
-        whole = paths(out)
-        found = path_figures(graph)
-        lengths = [len(path) - 1 for path in whole] or [0]
-        assert found[("log paths",)] == pytest.approx(math.log1p(len(whole)))
-        assert (found[("longest",)], found[("shortest",)]) == (max(lengths), min(lengths))
-        assert found[("mean",)] == pytest.approx(sum(lengths) / len(lengths))
-        names = {-1: "in", out: "out", **dict(enumerate(graph.labels))}
-        triples = [(names[a], names[b], names[c]) for (a, b), (d, c) in itertools.product(edges, edges)
-                   if b == d]  # fmt: skip
-        counts = walk_counts(graph)
-        assert sum(1 for walk in triples) == sum(n for walk, n in counts.items() if len(walk) == 3)
-        for walk in triples:
-            assert counts[walk] == triples.count(walk)
-
-
 @pytest.mark.parametrize("kind", SPACES)
 def test_outlines_that_are_equal_are_of_equal_networks(kind):
     """And what was read before changes nothing."""
@@ -191,7 +163,8 @@ def test_copies_of_a_cell_are_read_once():
     space = SPACES["nasbench201"]()
     graph = Outline(space).graph(space.default())
     assert len(graph.labels) == 3  # of the cell alone: three convolutions, and identities
-    assert path_figures(graph)[("log paths",)] == pytest.approx(math.log1p(4))
+    composed = Composed([Segment.of(graph)], np.array([[0]]))
+    assert composed.figures[("log paths",)] == pytest.approx(math.log1p(4))
 
 
 def test_one_member_is_scikit_learns_process():
@@ -210,8 +183,31 @@ def test_one_member_is_scikit_learns_process():
     mean, deviation = theirs.predict(asked, return_std=True)
     variance = (targets @ np.linalg.solve(theirs.kernel_(known) + 0.1 * np.eye(30), targets) + 1) / 31
     assert ours.means[0] == pytest.approx(mean, abs=1e-6)
-    assert ours.deviations[0] == pytest.approx(math.sqrt(variance) * deviation, abs=1e-6)
+    assert ours.deviations()[0] == pytest.approx(math.sqrt(variance) * deviation, abs=1e-6)
     assert ours.weights.tolist() == [1.0]
+
+
+def test_the_best_candidates_come_first_without_the_deviations_of_the_others():
+    """The order is that of all bounds, ties by lot; hopeless candidates are not looked at."""
+    rng = np.random.default_rng(5)
+    known, asked = rng.uniform(size=(60, 3)), rng.uniform(size=(200, 3))
+    asked[150:] = asked[:50]  # ties
+    targets = normal_scores(np.argsort(np.argsort(known.sum(axis=1))) + 1.0, 60)
+    apart = [np.abs(known[:, None] - other[None]).sum(axis=2) for other in (known, asked)]
+    found = posterior([("a",), ("b",)], dict.fromkeys("ab", apart[0]), dict.fromkeys("ab", apart[1]), targets)
+    lots = rng.uniform(size=200).tolist()
+    for kappa in (0.0, 1.5, 4.5):
+        bounds = np.round(found.bound(kappa), 6)
+        expected = sorted(range(200), key=lambda place: (-bounds[place], lots[place]))
+        order = list(found.best_first(kappa, lots))
+        assert [place for place, _, _ in order] == expected
+        place, mean, doubt = order[7]
+        assert mean == pytest.approx(found.mean[place])
+        assert mean + kappa * doubt == pytest.approx(bounds[place], abs=1e-6)
+    made = []
+    posterior_of, found.deviations = found.deviations, lambda places: made.extend(places) or posterior_of(places)
+    next(found.best_first(0.5, lots))
+    assert len(made) < 150
 
 
 def test_the_kind_of_distance_that_explains_gets_the_weight():
