@@ -201,6 +201,55 @@ def test_files_are_searched_from_their_copies(tmp_path: Path) -> None:
     assert more.build(0).mine.layers[0].out_features in (8, 16, 24)
 
 
+MENDED_TASK = """
+import os
+from raynas.tasks.digits import Digits
+
+class Task(Digits):
+    default_epochs = 1
+    measured = 0
+
+    def metrics(self, outputs, targets):
+        Task.measured += 1
+        if {broken} and os.getpid() != {driver}:
+            raise ValueError("no such column")
+        return super().metrics(outputs, targets)
+"""
+
+
+def test_a_mended_task_is_taken_once_all_trials_have_failed(tmp_path: Path) -> None:
+    path = tmp_path / "code" / "task.py"
+    path.parent.mkdir()
+    # The checks before the search pass: its first measurement in a process does.
+    path.write_text(MENDED_TASK.format(broken="Task.measured > 1", driver=os.getpid()))
+    settings: dict[str, Any] = {"home": tmp_path, "name": "s", "workers": 1, "mlflow": False, "scheduler": "none"}
+    found = raynas.search("mlp", task=f"{path}:Task", trials=3, epochs=2, seed=1, **settings)
+    assert (found.status, found.reason, found.history.counts["failed"]) == ("failed", "all_failed", 3)
+    assert "the first 3 trials all failed; trial 0 with ValueError: no such column" in found.message
+
+    path.write_text(MENDED_TASK.format(broken=False, driver=0))
+    same = raynas.resume("s", home=tmp_path)
+    assert (len(same.history.sessions), same.status, same.changed_files) == (1, "failed", (path,))
+    mended = raynas.resume("s", home=tmp_path, take_new_files=True)
+    assert (mended.status, mended.reason, mended.changed_files) == ("finished", "trials", ())
+    started = mended.history.sessions[-1].started
+    assert (started["files"], started["void"]) == ({"changed": [str(path)], "taken": True}, [0, 1, 2])
+    states = [trial.state for trial in mended.history.trials.values()]
+    assert states == ["failed"] * 3 + ["completed"] * 3
+    first = mended.history.trials[3]
+    assert first is mended.default
+    assert (first.trial_id, first.title) == (found.history.trials[0].trial_id, "default: the hand-made network")
+    assert raynas.load("s", tmp_path).best is not None
+    more = raynas.resume("s", home=tmp_path, trials=4)
+    assert [trial.state for trial in more.history.trials.values()] == [*states, "completed"]
+
+    path.write_text(MENDED_TASK.format(broken="False and False", driver=0))
+    with pytest.raises(SpecError, match="4 trials of search 's' were measured with its files"):
+        raynas.resume("s", home=tmp_path, trials=6, take_new_files=True)
+    kept = raynas.resume("s", home=tmp_path, trials=5)
+    assert kept.history.sessions[-1].started["files"] == {"changed": [str(path)], "taken": False}
+
+
 def test_a_strategy_of_ones_own_is_kept_with_the_search(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("from raynas.searchers.random import RandomSearcher\n\n\nclass Mine(RandomSearcher):\n    pass\n")
