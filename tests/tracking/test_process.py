@@ -123,10 +123,11 @@ def test_a_dead_server_is_not_waited_for_and_its_password_is_not_told(
     maker = JournalMaker(home / "dead")
     address = dead_address("ann:s3cret@")
     shown = address.replace("ann:s3cret", "***")
-    session: Any = SimpleNamespace(stop_reason="interrupted", tracking_message="")
+    session: Any = SimpleNamespace(stop_reason="interrupted", tracking_message="", facts=0, refused=False)
     folder = SearchFolder(home, "dead")
     with search_lock(maker.folder):
         with tracked(folder, session, address):
+            session.when_checked()
             maker.begin()
             maker.run(maker.propose())
             (tracker,) = children_with(str(maker.folder))
