@@ -247,7 +247,10 @@ def _searched(name: str, space: str | None, metric: str | None, mode: str | None
 
 
 def _mode(metric: str, mode: str | None) -> str:
-    """The direction of the metric: a table does not know it, and a name does not tell it."""
+    """The direction of the metric: given, or of those that RayNAS reports itself. A name alone does not tell it."""
+    from raynas.tasks.objective import KNOWN_DIRECTIONS
+
+    mode = mode or KNOWN_DIRECTIONS.get(metric)
     if mode is None:
         raise SpecError(f"is a large {metric!r} better, or a small one? Say it with --mode max or --mode min")
     if mode not in ("min", "max"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import sys
@@ -40,6 +41,8 @@ WEIGHTS, ARCHITECTURE, PREPROCESSING, PROGRAM = (
 )
 FORMAT = 1
 _COMPARED = 4  # inputs
+
+_logger = logging.getLogger("raynas")
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,15 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
 
     try:
         described = task.preprocessing()
-    except UserError:
-        raise
     except Exception as error:  # it may look at the data, which may be gone
+        if type(task).preprocessing is Task.preprocessing:
+            _logger.warning(
+                "the data of task %r cannot be read (%s: %s), so how an image becomes an input is left out",
+                task.name, type(error).__name__, error,
+            )  # fmt: skip
+            return None
+        if isinstance(error, UserError):
+            raise
         raise TaskError(
             f"task {task.name!r} does not say how its inputs are prepared: preprocessing() ends with "
             f"{type(error).__name__}: {error}"

@@ -106,7 +106,9 @@ class Task(ABC):
             ``channels`` (1: grey, 3: colour), ``height``, ``width``; ``fit``: what becomes of an image of another size,
             ``"crop"`` (scaled to cover it, the middle is taken) or ``"resize"``; ``normalise``: steps from pixels (0 to
             255) to a network's inputs, each one operation (``subtract``, ``multiply``, ``divide``) and its number,
-            or one number a channel; ``classes``: their names, in the order of a network's outputs.
+            or one number a channel; ``classes``: their names, in the order of a network's outputs. Optional: ``levels``
+            (low, high), the values that are black and white in images deeper than 8 bits, and ``values``, which numbers
+            these are.
         """
         import torch
 

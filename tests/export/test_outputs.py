@@ -95,3 +95,15 @@ def test_classes_have_probabilities_also_in_a_file_of_an_earlier_release(
     assert about is not None
     del about["outputs"]
     assert next(iter(runtime.probabilities(Fixed(scores), tmp_path / "x.png", about))) == "7"
+
+
+class Gone(Age):
+    """Its file was there while it was searched."""
+
+    def load(self) -> Data:
+        raise FileNotFoundError("no such file: trees.npz")
+
+
+def test_a_task_whose_data_are_gone_is_exported_without_a_word_on_images(caplog: pytest.LogCaptureFixture) -> None:
+    assert _preprocessing(Gone(), "values") is None
+    assert "the data of task 'age' cannot be read (FileNotFoundError: no such file: trees.npz)" in caplog.text
