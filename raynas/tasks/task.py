@@ -57,6 +57,11 @@ class Task(ABC):
     directions: Mapping[str, Mode] = MappingProxyType({})
     #: A trial's full budget in epochs, unless the person searching says otherwise.
     default_epochs: int = 9
+    #: So many epochs, at most, has a trial where a search has time to spare; None: ``default_epochs``.
+    most_epochs: int | None = None
+    #: FLOPs of one sample's forward pass that a trial can afford, if it is to see enough of the data; None where nobody
+    #: knows. A search with a limit on time measures it and sets it here before it makes its space, which may use it.
+    affordable_flops: float | None = None
     #: Settings of a training that suit the data (fields of :class:`raynas.evaluators.recipe.Recipe`).
     recipe: Mapping[str, Any] = MappingProxyType({})
 
