@@ -18,6 +18,8 @@ def print_plan(plan: Plan) -> None:
     """The settings, an architecture, and how many trials the limits leave."""
     console, spec = make_console(), plan.spec
     say(console, f"raynas search {spec['space']} would do this (nothing was written, Ray was not started)")
+    for number, line in enumerate(plan.lines):
+        say(console, line if number else f"plan: {line}")
     options = {key: value for key, value in spec["task_options"].items() if key != "content"}  # the data's fingerprint
     objective = Objective(spec["metric"], spec["mode"])
     for key, value in {**spec, "task_options": options, "metric": objective}.items():

@@ -108,6 +108,25 @@ def search(
             rich_help_panel=BUDGET,
         ),
     ] = None,
+    effort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="wide|normal|deep",
+            help="How --time is shared out, where neither --epochs nor --trial-time is given: more, shorter trials "
+            "(wide), or fewer, longer ones (deep).",
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--image-size", 1),
+            metavar="PIXELS",
+            help="The side to which your pictures are brought (default: what --time allows, and never larger than "
+            "they are; without --time at most 64).",
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -267,6 +286,8 @@ def search(
         "repeats": repeats,
         "epochs": epochs,
         "trial_time": trial_time,
+        "effort": effort,
+        "image_size": image_size,
         "workers": workers,
         "max_concurrent": max_concurrent,
         "cpus_per_trial": cpus_per_trial,

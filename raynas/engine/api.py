@@ -17,6 +17,7 @@ from raynas import paths
 from raynas.engine import renewal
 from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.earlier import absolute, read_warm_start
+from raynas.engine.fitting import Fitted, check_asked, fit, sized
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
 from raynas.engine.parts import (
     Parts,
@@ -73,7 +74,7 @@ def search(
         UserError: the search cannot be run so; nothing was written.
     """
     home = home_folder(home)
-    spec, parts, earlier, named = _prepare(space, task, evaluator, config, home, settings)
+    spec, parts, earlier, named, fitted = _prepare(space, task, evaluator, config, home, settings)
     folder = SearchFolder(home, spec["name"])
     if named:
         folder.create()
@@ -82,7 +83,7 @@ def search(
             spec["name"] = free_name(spec["space"], home)
             folder = SearchFolder(home, spec["name"])
     with FolderLock(folder):
-        return begin(folder, spec, parts, progress, earlier)
+        return begin(folder, spec, parts, progress, earlier, None if fitted is None else fitted.facts)
 
 
 def plan(
@@ -99,9 +100,9 @@ def plan(
     Raises:
         UserError: as ``search``.
     """
-    spec, parts, _, _ = _prepare(space, task, evaluator, config, home_folder(home), settings)
+    spec, parts, _, _, fitted = _prepare(space, task, evaluator, config, home_folder(home), settings)
     check_here(parts, spec)
-    return make_plan(spec, parts)
+    return make_plan(spec, parts, fitted)
 
 
 def _prepare(
@@ -111,10 +112,10 @@ def _prepare(
     config: str | os.PathLike[str] | None,
     home: Path,
     settings: Mapping[str, Any],
-) -> tuple[dict[str, Any], Parts, dict[str, Any] | None, bool]:
+) -> tuple[dict[str, Any], Parts, dict[str, Any] | None, bool, Fitted | None]:
     """The resolved spec, the parts and the warm start of a new search, checked; nothing is written.
 
-    At last: whether the search's name was given, not made up.
+    At last: whether the search's name was given, not made up; and what was decided from the search's time.
     """
     given = {key: value for key, value in settings.items() if key != "seconds"}
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
@@ -128,17 +129,25 @@ def _prepare(
         asked["warm_start"] = absolute(asked["warm_start"])
     if asked["name"]:
         SearchFolder(home, asked["name"]).require_free()
+    check_asked(asked)
     store = take_address(asked, home)
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
     space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
     task_source = source_of("raynas.tasks", asked["task"] if task is None else task, [space_source])
-    parts = find_parts(space_source, task_source, evaluator, task_arguments(asked))
+    asked, side = sized(asked), asked["image_size"]
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(asked), asked)
+    if side is not None and hasattr(parts.task, "require_side"):
+        parts.task.require_side(side)
     spec = resolve(asked, parts, home)
     make_searcher(spec, parts.space)
-    earlier = read_warm_start(spec, parts.space, home)
     preflight(parts, spec)
-    return spec, replace(parts, store=store), earlier, bool(asked["name"])
+    fitted = fit(asked, parts)
+    if fitted is not None:
+        parts = replace(fitted.parts, decisions=fitted.decisions)
+        spec = resolve({**asked, **fitted.settings, "seed": spec["seed"]}, parts, home)
+    earlier = read_warm_start(spec, parts.space, home)
+    return spec, replace(parts, store=store), earlier, bool(asked["name"]), fitted
 
 
 def resume(

@@ -7,9 +7,10 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from raynas.engine.address import require_answer
 from raynas.errors import UserError
@@ -169,6 +170,32 @@ def _slots(workers: int | None, max_concurrent: int | None, cpus: float, gpus: f
             "at once; lower --workers"
         )
     return Slots(min(workers or room, max_concurrent or room), cpus, gpus, device)
+
+
+def slots_here(spec: Mapping[str, Any]) -> Slots | None:
+    """What trials will have on this machine, before Ray is started; None where Ray may see it otherwise.
+
+    Args:
+        spec: of its fields those that ``cluster`` takes.
+    """
+    ray = sys.modules.get("ray")
+    if spec["address"] is not None or (ray is not None and ray.is_initialized()):
+        return None
+    cpus, gpus, device = spec["cpus_per_trial"], spec["gpus_per_trial"], spec["device"]
+    there = 0
+    if gpus != 0 and device in ("auto", "cuda"):
+        import torch
+
+        there = torch.cuda.device_count()
+    if device == "auto":
+        device = "cuda" if there else "cpu"
+    if gpus is None:
+        gpus = 1.0 if device == "cuda" else 0.0
+    workers = spec["workers"]
+    room = _fits({"CPU": available_cpus() if workers is None else workers * cpus, "GPU": there}, cpus, gpus)
+    if room < 1:
+        return None
+    return Slots(min(workers or room, spec["max_concurrent"] or room, room), cpus, gpus, device)
 
 
 def _no_room(cpus: float, gpus: float, nodes: list[dict[str, float]]) -> str:

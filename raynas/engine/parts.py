@@ -11,9 +11,10 @@ import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from raynas.engine.folder import SearchFolder, check_name
@@ -40,6 +41,7 @@ class Parts:
     """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
 
     ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
+    ``decisions``: what the evaluator has decided before the search began (``Evaluator.decide``); None: nothing yet.
     """
 
     space_source: Source
@@ -49,6 +51,7 @@ class Parts:
     space: Space
     evaluator: Any
     store: str | None = field(default=None, repr=False)
+    decisions: dict[str, Any] | None = None
 
 
 def label(what: Any) -> str | None:
@@ -66,14 +69,26 @@ def task_arguments(spec: dict[str, Any]) -> dict[str, Any]:
     return {**({"data": spec["data"]} if spec["data"] else {}), **spec["task_options"]}
 
 
-def find_parts(space_source: Source, task_source: Source, evaluator: Any, arguments: dict[str, Any]) -> Parts:
-    """Makes the parts that the sources name (the evaluator given, or training on the task)."""
+def find_parts(
+    space_source: Source,
+    task_source: Source,
+    evaluator: Any,
+    arguments: dict[str, Any],
+    spec: Mapping[str, Any] = MappingProxyType({}),
+) -> Parts:
+    """Makes the parts that the sources name (the evaluator given, or training on the task).
+
+    Args:
+        arguments: what the task is made with.
+        spec: of its fields ``affordable_flops`` and ``batch_size`` count.
+    """
     home_folder()  # Ray cannot be imported without one
     from raynas.engine.trainable import make_evaluator
 
-    task = make_task(task_source, arguments)
+    task = make_task(task_source, arguments, spec.get("affordable_flops"))
     space = make_space(space_source, task)
-    return Parts(space_source, task_source, evaluator, task, space, make_evaluator(evaluator, task))
+    made = make_evaluator(evaluator, task, spec.get("batch_size"))
+    return Parts(space_source, task_source, evaluator, task, space, made)
 
 
 def keep_sources(parts: Parts, folder: SearchFolder, *, anew: bool = False) -> Parts:
@@ -115,6 +130,10 @@ def resolve(asked: dict[str, Any], parts: Parts, home: Path) -> dict[str, Any]:
     if spec["trial_time"] is not None and not parts.evaluator.timed:
         raise SpecError(
             f"trial_time is a budget of time, which {type(parts.evaluator).__name__} does not know; give epochs"
+        )
+    if spec["batch_size"] is not None and not hasattr(parts.evaluator, "recipe"):
+        raise SpecError(
+            f"batch_size is a setting of training, which {type(parts.evaluator).__name__} does not know; leave it out"
         )
     if spec["precision"] != "auto" and not parts.evaluator.chooses_precision:
         raise SpecError(
@@ -301,7 +320,7 @@ def resumed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
     spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
     space_source = resumed_source("raynas.spaces", spec["space"], space, folder)
     task_source = resumed_source("raynas.tasks", spec["task"], task, folder, [space_source])
-    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec), spec)
     require_same_space(result, parts.space)
     return replace(parts, space=parts.space.with_id_rule(result.begun["space"].get("id_rule", 1)))
 

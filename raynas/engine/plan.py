@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raynas.engine.fitting import Fitted
 from raynas.engine.parts import Parts, make_rule, step_seconds
 from raynas.evaluators.evaluator import TrialContext
 from raynas.resources import available_cpus
@@ -34,6 +35,7 @@ class Plan:
         sample: a random architecture.
         step_seconds: one step on one worker: an epoch, measured (median of the default's and of random samples'), or
             its share of ``trial_time``.
+        lines: what the search decided from its time, for people; none where it decided nothing.
         steps_per_trial: expected with the scheduler, if rungs pass one trial in ``reduction_factor``.
         trials, seconds: what the limits leave, whichever is reached first.
         repeats: of finalists, on top of the trials; their time is in ``seconds``.
@@ -53,21 +55,30 @@ class Plan:
     repeats: int
     seconds: float | None
     limit: str
+    lines: tuple[str, ...] = ()
 
 
-def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
-    """Measures a step, and reckons."""
-    if spec["precision"] != "auto":
-        context = TrialContext(0, spec["seed"], spec["epochs"], precision=spec["precision"])
+def make_plan(spec: dict[str, Any], parts: Parts, fitted: Fitted | None = None) -> Plan:
+    """Measures a step, and reckons.
+
+    Args:
+        spec: resolved.
+        parts: of the search.
+        fitted: what was decided from the search's time, where something was.
+    """
+    workers = spec["workers"] or max(1, int(available_cpus() / spec["cpus_per_trial"]))
+    workers = min(workers, spec["max_concurrent"] or workers)
+    if step_seconds(spec) is None:
         evaluator = copy.copy(parts.evaluator)
-        evaluator.adopt(evaluator.decide(parts.space, parts.space.default(), context))
+        context = TrialContext(0, spec["seed"], spec["epochs"], precision=spec["precision"])
+        evaluator.adopt(
+            evaluator.decide(parts.space, parts.space.default(), context) if fitted is None else fitted.decisions
+        )
         parts = replace(parts, evaluator=evaluator)
     rng = random.Random(spec["seed"])
     samples = [parts.space.sample(rng) for _ in range(_SAMPLES)]
     tried = (parts.space.default(), *samples)
-    seconds = step_seconds(spec) or statistics.median(_measured_seconds(parts, spec, each) for each in tried)
-    workers = spec["workers"] or max(1, int(available_cpus() / spec["cpus_per_trial"]))
-    workers = min(workers, spec["max_concurrent"] or workers)
+    seconds = step_seconds(spec) or statistics.median(_measured_seconds(parts, spec, each, workers) for each in tried)
     steps = make_rule(spec).expected_steps
     per_trial = max(1e-9, steps * seconds / workers)
     limits = {"trials": spec["trials"], "time": None, "size": None}
@@ -79,6 +90,9 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
     known = {key: value for key, value in limits.items() if value is not None}
     if not parts.space.size_exact:
         known.pop("size", None)
+    if fitted is not None and "time" in known:
+        known["time"] = fitted.trials
+        per_trial = spec["time"] / fitted.trials
     limit = min(known, key=known.__getitem__) if known else "none"
     trials = known.get(limit)
     repeats = spec["finalists"] * (spec["repeats"] or 0) if limit != "time" else 0
@@ -97,11 +111,16 @@ def make_plan(spec: dict[str, Any], parts: Parts) -> Plan:
         repeats=repeats,
         seconds=None if trials is None else trials * per_trial + again,
         limit=limit,
+        lines=() if fitted is None else fitted.lines,
     )
 
 
-def _measured_seconds(parts: Parts, spec: dict[str, Any], architecture: Architecture) -> float:
-    context = TrialContext(0, spec["seed"], spec["epochs"])
+def _measured_seconds(parts: Parts, spec: dict[str, Any], architecture: Architecture, workers: int) -> float:
+    context = TrialContext(0, spec["seed"], spec["epochs"], max(1, int(spec["cpus_per_trial"])))
+    pace = parts.evaluator.pace(parts.space, architecture, context, at_once=workers)
+    if pace is not None:
+        data = parts.evaluator.task.data
+        return float(len(data.train_inputs) * pace.train_seconds + len(data.valid_inputs) * pace.valid_seconds)
     begun = time.perf_counter()
     measurement = next(iter(parts.evaluator.start(parts.space, architecture, context).measurements()))
     return measurement.seconds or time.perf_counter() - begun

@@ -58,7 +58,7 @@ def renewed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
     modules.forget([*changed_files(result), *folder.source.rglob("*.py"), *own_files(spec)])
     space_source = _source("raynas.spaces", spec["space"], space, folder, [])
     task_source = _source("raynas.tasks", spec["task"], task, folder, [space_source])
-    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec))
+    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec), spec)
     require_same_space(result, parts.space)
     return parts
 

@@ -53,6 +53,7 @@ def begin(
     parts: Parts,
     progress: Progress | None,
     earlier: dict[str, Any] | None = None,
+    plan: dict[str, Any] | None = None,
 ) -> SearchResult:
     """Writes the first fact of a new search (its warm start in it), and runs its first session.
 
@@ -64,7 +65,7 @@ def begin(
         folder.remove_remains()
         kept = keep_sources(parts, folder)
         write_spec(folder.spec, spec)
-        event = _write_beginning(folder, spec, parts, earlier)
+        event = _write_beginning(folder, spec, parts, earlier, plan)
         history.apply(event)
         if progress is not None:
             progress(event)
@@ -77,7 +78,11 @@ def begin(
 
 
 def _write_beginning(
-    folder: SearchFolder, spec: dict[str, Any], parts: Parts, earlier: dict[str, Any] | None
+    folder: SearchFolder,
+    spec: dict[str, Any],
+    parts: Parts,
+    earlier: dict[str, Any] | None,
+    plan: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The journal's first event, written."""
     with Writer(folder.journal) as writer:
@@ -100,6 +105,7 @@ def _write_beginning(
             versions=_versions(),
             machine=_machine(),
             working_folder=working_folder(),
+            **({} if plan is None else {"plan": plan}),
             **({} if earlier is None else {"warm_start": earlier}),
         )
 
@@ -185,6 +191,8 @@ def run(
                 rungs=tuple(session.rule.levels),
                 metric=spec["metric"],
                 decisions=decisions,
+                batch_size=spec["batch_size"],
+                affordable_flops=spec["affordable_flops"],
                 working_folder=working_folder(),
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
@@ -231,6 +239,8 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
     for session in history.sessions:
         if "decisions" in session.started:
             return dict(session.started["decisions"])
+    if parts.decisions is not None:
+        return parts.decisions
     if slots.device != "cpu" and not _reachable(slots.device):
         return {} if spec["precision"] == "auto" else {"precision": spec["precision"]}
     threads, precision = max(1, int(slots.cpus)), spec["precision"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -108,8 +109,13 @@ def keep_copy(source: Source, folder: Path, beside: Iterable[Source] = (), *, an
     return _in_place(source.group, source.reference, place, beside)
 
 
-def make_task(source: Source, arguments: Mapping[str, Any] = MappingProxyType({})) -> Any:
+def make_task(
+    source: Source, arguments: Mapping[str, Any] = MappingProxyType({}), affordable_flops: float | None = None
+) -> Any:
     """The task itself: a class or a function is called with the arguments (``data`` and the task's own options).
+
+    Args:
+        affordable_flops: see ``Task``; the space that is made for the task may use it.
 
     Raises:
         TaskError: it does not take them, or the data cannot be used.
@@ -119,7 +125,7 @@ def make_task(source: Source, arguments: Mapping[str, Any] = MappingProxyType({}
     if not inspect.isclass(task) and not inspect.isfunction(task):
         if arguments:
             raise TaskError(f"task {named!r} is made already; it takes no {', '.join(arguments)}")
-        return _checked(task, named)
+        return _checked(task, named, affordable_flops)
     try:
         inspect.signature(task).bind(**arguments)
     except TypeError as error:
@@ -130,14 +136,17 @@ def make_task(source: Source, arguments: Mapping[str, Any] = MappingProxyType({}
         raise
     except Exception as error:
         raise TaskError(f"task {named!r} could not be made: {type(error).__name__}: {error}") from error
-    return _checked(task, named)
+    return _checked(task, named, affordable_flops)
 
 
-def _checked(task: Any, named: str) -> Any:
+def _checked(task: Any, named: str, affordable_flops: float | None) -> Any:
     if not hasattr(task, "input_shape") or not hasattr(task, "num_classes"):
         raise TaskError(
             f"task {named!r} is a {type(task).__name__}; a raynas.tasks.task.Task is needed (docs/own/task.py)"
         )
+    if affordable_flops is not None or getattr(task, "affordable_flops", None) is not None:
+        with suppress(AttributeError):  # an object that takes no attributes
+            task.affordable_flops = affordable_flops
     return task
 
 

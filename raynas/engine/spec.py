@@ -61,7 +61,9 @@ class SearchSpec(BaseModel):
     ``trials`` and ``time`` (seconds) are totals over all sessions of the search, failures and trial 0 included;
     the ``repeats`` of each of the ``finalists`` come on top of ``trials``, within ``time``.
     ``trial_time`` (seconds of training) is a trial's full budget in place of epochs; ``epochs`` is then into how many
-    steps it is divided. ``trial_timeout`` is the limit on one step of a trial, in seconds.
+    steps it is divided. ``trial_timeout`` is the limit on one step of a trial, in seconds. Where a search with a
+    ``time`` is given neither of them, it measures and decides itself (``raynas.engine.fitting``), also
+    ``affordable_flops``: what a space may use (``Task.affordable_flops``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,6 +86,10 @@ class SearchSpec(BaseModel):
     warm_start: Annotated[str, Field(min_length=1)] | None = None
     epochs: Count | None = None
     trial_time: Annotated[float | None, BeforeValidator(_seconds)] = None
+    effort: Literal["normal", "wide", "deep"] | None = None
+    image_size: Count | None = None
+    batch_size: Count | None = None
+    affordable_flops: Annotated[float, Field(ge=0)] | None = None
     workers: Count | None = None
     seed: Annotated[int, Field(ge=0, strict=True)] | None = None
     max_concurrent: Count | None = None
@@ -129,6 +135,15 @@ class Settings(TypedDict, total=False):
     """A trial's full budget; default: the task's. With ``trial_time``: into how many steps that is divided (9)."""
     trial_time: float | str | None
     """A trial's full budget as time in training, in place of epochs ("2m" is understood too)."""
+    effort: str | None
+    """How ``seconds`` are shared out, where neither epochs nor trial_time is given: ``normal``, ``wide`` (more, shorter
+    trials) or ``deep`` (fewer, longer ones)."""
+    image_size: int | None
+    """Side in pixels to which pictures are brought; default: what the time allows, never larger than they are."""
+    batch_size: int | None
+    """Samples a step of training; default: the task's, or what the time allows."""
+    affordable_flops: float | None
+    """FLOPs of one sample's forward pass that a trial can afford; default: measured, where a search has a time."""
     workers: int | None
     """Trials at once; default: as many as the machine has room for."""
     max_concurrent: int | None

@@ -52,6 +52,8 @@ class WorkerSetup:
         rungs: the steps at which the scheduler decides.
         metric: what trials are compared by.
         decisions: what the evaluator decided once for the whole search (``Evaluator.decide``).
+        batch_size: samples a step of training (None: the task's own).
+        affordable_flops: what a trial can afford (``Task.affordable_flops``).
         working_folder: where the search was begun: relative paths in a task are read from there (None: not known).
     """
 
@@ -70,12 +72,14 @@ class WorkerSetup:
     rungs: tuple[int, ...] | None = None
     metric: str | None = None
     decisions: dict[str, Any] = field(default_factory=dict)
+    batch_size: int | None = None
+    affordable_flops: float | None = None
     working_folder: str | None = None
 
     def make_parts(self) -> tuple[Space, Evaluator]:
         """The search's space and its evaluator, ready to start trials: what they share is loaded."""
-        task = make_task(self.task, self.task_arguments)
-        space, evaluator = make_space(self.space, task), make_evaluator(self.evaluator, task)
+        task = make_task(self.task, self.task_arguments, self.affordable_flops)
+        space, evaluator = make_space(self.space, task), make_evaluator(self.evaluator, task, self.batch_size)
         evaluator.adopt(self.decisions)
         evaluator.load()
         return space, evaluator
@@ -87,13 +91,13 @@ class WorkerSetup:
         return TrialContext(number, seed, *budget)
 
 
-def make_evaluator(evaluator: Evaluator | None, task: Any) -> Evaluator:
-    """The evaluator given, or training on the task."""
+def make_evaluator(evaluator: Evaluator | None, task: Any, batch_size: int | None = None) -> Evaluator:
+    """The evaluator given, or training on the task (with batches of that size, if one is given)."""
     if evaluator is not None:
         return evaluator
     from raynas.evaluators.training import Training
 
-    return Training(task)
+    return Training(task) if batch_size is None else Training(task, batch_size=batch_size)
 
 
 def trial_seed(seed: int, number: int) -> int:

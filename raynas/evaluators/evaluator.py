@@ -22,6 +22,7 @@ from raynas.tasks.objective import Mode, Objective
 if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not use it
     from torch import Tensor
 
+    from raynas.evaluators.timing import Pace
     from raynas.space import Architecture, Space
 
 
@@ -168,6 +169,20 @@ class Evaluator(ABC):
             UserError: what the person asked for is not possible here.
         """
         return {}
+
+    def pace(
+        self, space: Space, architecture: Architecture, context: TrialContext, *, at_once: int = 1, batch_size: int = 0
+    ) -> Pace | None:
+        """How long training takes, by a few steps here; None where an evaluation is no training on samples.
+
+        Args:
+            space: the search's.
+            architecture: which one.
+            context: threads and device count; nothing else does.
+            at_once: how many trials are to run on this machine at the same time.
+            batch_size: samples a step (0: as in a trial).
+        """
+        return None
 
     def adopt(self, decisions: Mapping[str, Any]) -> None:
         """Takes what :meth:`decide` gave, here or on another machine; {} changes nothing."""

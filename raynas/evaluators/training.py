@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from raynas import costs
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
 from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, usable
 from raynas.evaluators.few import few_rows
 from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
 from raynas.evaluators.recipe import Recipe
+from raynas.evaluators.timing import Pace, seconds_of
 from raynas.tasks.task import Data, Task
 
 if TYPE_CHECKING:
@@ -138,6 +140,28 @@ class Training(Evaluator):
                 )
                 return other
         return way  # it fails in any way, and training will say how
+
+    def pace(
+        self, space: Space, architecture: Architecture, context: TrialContext, *, at_once: int = 1, batch_size: int = 0
+    ) -> Pace:
+        before = torch.get_num_threads()
+        evaluation = self.start(space, architecture, replace(context, max_steps=1_000, step_seconds=None))
+        size = min(batch_size or evaluation.recipe.batch_size, len(evaluation.data.train_inputs))
+        recipe = replace(evaluation.recipe, batch_size=size)
+
+        def step_of() -> Callable[[], None]:
+            model = copy.deepcopy(evaluation.model)
+            return TrainingEvaluation(
+                model, self.task, evaluation.data, recipe, evaluation.context, evaluation.execution
+            ).one_batch
+
+        try:
+            seconds = seconds_of(step_of, threads=context.threads, at_once=at_once, device=context.device)
+        finally:
+            torch.set_num_threads(before)
+        network = space.network(architecture)
+        flops = costs.cost(network, self.task.input_shape, self._input_dtype()).flops
+        return Pace(flops, seconds / size, size)
 
     def load(self) -> None:
         self._data("cpu")

@@ -95,6 +95,7 @@ def build(path: Path, source: Source, wanted: Wanted, survey: Survey, state: str
             blank=int(blank[kept].sum()),
             passed_over=tuple(sorted(losses.kinds.items())),
             empty=tuple(source.empty),
+            typical_side=survey.typical_side,
         )
         builder.finish(kept, labels, about)
     finally:

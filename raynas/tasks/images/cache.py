@@ -63,6 +63,8 @@ class About:
         blank: how many hold one value alone.
         passed_over: kinds of files that lie there and were not read, each with their number.
         empty: classes that have no image.
+        typical_side: half of the images have a shorter side of at least so many pixels (0: an earlier release did not
+            note it).
     """
 
     shape: tuple[int, int, int]
@@ -83,6 +85,7 @@ class About:
     blank: int = 0
     passed_over: tuple[tuple[str, int], ...] = ()
     empty: tuple[str, ...] = ()
+    typical_side: int = 0
 
     @property
     def size(self) -> int:

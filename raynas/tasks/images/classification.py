@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from raynas.tasks.images.identity import identify, identify_again, source_at
 from raynas.tasks.images.layout import LAYOUTS, Layout
 from raynas.tasks.images.levels import Levels, refuse_deep
 from raynas.tasks.images.losses import Losses, kinds_in_words
+from raynas.tasks.images.sizes import choices, largest_side
 from raynas.tasks.images.source import Source
 from raynas.tasks.images.summary import summary_of
 from raynas.tasks.images.survey import Wanted, survey_of
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 AUGMENTATIONS = ("crop", "flip", "cutout")
 #: From so many images on, a tenth of them is enough to validate with (a standard error of 1.3 % at 80 %).
 MANY_IMAGES = 10_000
+_SKETCHED = 512  # images
 _NUMBERS = {"whole": "whole numbers", "float": "floats"}
 
 
@@ -157,6 +160,7 @@ class ImageClassification(Task):
         self.classes = about.classes
         self.num_classes = len(about.classes)
         self.default_epochs = 27 if about.size < MANY_IMAGES else 9
+        self.most_epochs = 3 * self.default_epochs
         usual = ("crop",) if about.shape[0] == 1 else ("crop", "flip")
         self.augmentations = usual if augment is None else tuple(augment)
 
@@ -265,6 +269,41 @@ class ImageClassification(Task):
         images, labels = torch.from_numpy(self.cached.images), torch.from_numpy(self.cached.labels)
         at = self.train_size
         return Data(images[:at], labels[:at], images[at:], labels[at:])
+
+    @property
+    def picture_sizes(self) -> list[tuple[int, int]]:
+        """Sizes (height, width) that a search may choose from, growing; none where the person has chosen one."""
+        return [] if self._wanted.size is not None or self._path is None else choices(self.cached.about)
+
+    def require_side(self, side: int) -> None:
+        """Refuses a side in pixels that is larger than any picture's.
+
+        Raises:
+            TaskError: that.
+        """
+        about = self.cached.about
+        if side > (largest := largest_side(about)):
+            smallest, greatest = (f"{high}x{wide}" for high, wide in about.sizes)
+            are = f"are {greatest}" if smallest == greatest else f"are from {smallest} to {greatest}"
+            raise TaskError(
+                f"image size {side} is larger than the pictures, which {are}; give {largest} or less, or leave it out"
+            )
+
+    def sketch(self, size: tuple[int, int]) -> ImageClassification:
+        """A task like this one with random images of another size: to see how fast networks train on those.
+
+        Args:
+            size: (height, width).
+        """
+        import torch
+
+        other = copy.copy(self)
+        other.input_shape = (self.input_shape[0], *size)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(256, (_SKETCHED, *other.input_shape), dtype=torch.uint8, generator=generator)
+        labels = torch.arange(_SKETCHED) % self.num_classes
+        other.__dict__["data"] = Data(images, labels, images, labels)
+        return other
 
     def others(self, data: str | Path) -> tuple[Tensor, Tensor]:
         """All images of another file or folder, in this task's size and with this task's class numbers.

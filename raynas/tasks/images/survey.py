@@ -89,6 +89,14 @@ class Survey:
             return (channels, *own)
         return (channels, LARGEST_OWN_SIZE, LARGEST_OWN_SIZE)
 
+    @property
+    def typical_side(self) -> int:
+        """Half of the images have a shorter side of at least so many pixels."""
+        sides = np.array([min(size) for size in self.sizes])
+        counts = np.array(list(self.sizes.values()))
+        falling = np.argsort(-sides)
+        return int(sides[falling][np.searchsorted(np.cumsum(counts[falling]), counts.sum() / 2)])
+
     def order(self) -> np.ndarray:
         """Of the usable samples: stratified, those held out last."""
         labels, held_out = self.labels[self.usable], self.held_out[self.usable]

@@ -1,0 +1,449 @@
+"""Fits a search to its time: how long a trial is, how large the pictures and the batches are, what a space may use.
+
+A person gives a time; the rest follows from a few real training steps here, of the space's default and of a cheap and a
+dear sample, in the arithmetic that trials will have. What a person has decided (epochs, a trial's time, a picture size)
+stays as it is. All that is decided stands in the search's spec, so that a resumed search does not measure anything.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from raynas import costs
+from raynas.durations import format_duration
+from raynas.engine import budget
+from raynas.engine.cluster import Slots, slots_here
+from raynas.engine.parts import Parts, find_parts, make_rule, task_arguments
+from raynas.engine.sources import make_space
+from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS
+from raynas.errors import SpaceError, SpecError, UserError
+from raynas.evaluators.evaluator import TrialContext
+from raynas.evaluators.timing import Pace, SpeedLine
+from raynas.space import Architecture
+
+#: Of so many random samples the cheapest and the dearest are measured.
+_SAMPLES = 12
+#: A sample that is so many times as dear as the default says no more about those that are affordable.
+_DEAREST = 8.0
+#: A larger picture size is not measured where its expected speed is below this share of what is needed.
+_HOPELESS = 0.5
+
+T = TypeVar("T")
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a search decides from its time.
+
+    Attributes:
+        parts: of the search, as they are now.
+        settings: fields of the spec.
+        decisions: of the evaluator (``Evaluator.decide``).
+        trials: how many are expected in all.
+        lines: the same for people.
+        facts: for the journal.
+    """
+
+    parts: Parts
+    settings: dict[str, Any]
+    decisions: dict[str, Any]
+    trials: int
+    lines: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def check_asked(asked: Mapping[str, Any]) -> None:
+    """Finds options that contradict each other.
+
+    Raises:
+        SpecError: that.
+    """
+    time, trial_time, effort = asked["time"], asked["trial_time"], asked["effort"]
+    if trial_time is not None and time is not None and trial_time > time:
+        raise SpecError(
+            f"a trial of {format_duration(trial_time)} (trial_time) does not fit into {format_duration(time)} (time); "
+            f"give --time {_minutes(budget.LEAST_TRIALS * trial_time)} for some twenty trials on one worker, "
+            "or leave --trial-time out"
+        )
+    for other in ("epochs", "trial_time"):
+        if effort is not None and asked[other] is not None:
+            raise SpecError(
+                f"effort decides how long a trial is, and so does {other}; leave out --effort or "
+                f"--{other.replace('_', '-')}"
+            )
+    if effort is not None and time is None and asked["trials"] is not None:
+        raise SpecError(f"effort {effort!r} shares out a search's time, and none is given; give --time as well")
+    if asked["image_size"] is not None and "size" in asked["task_options"]:
+        raise SpecError("image_size and task_options: size say the same; leave one of them out")
+
+
+def sized(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec with ``image_size`` as the task's option that it is.
+
+    Raises:
+        SpecError: the task has no pictures.
+    """
+    size = asked["image_size"]
+    if size is None:
+        return dict(asked)
+    if asked["data"] is None:
+        raise SpecError(
+            f"image_size {size} is for pictures of your own (--data); task {asked['task']!r} has its own size"
+        )
+    return {**asked, "image_size": None, "task_options": {**asked["task_options"], "size": size}}
+
+
+def fit(asked: Mapping[str, Any], parts: Parts) -> Fitted | None:
+    """Measures, and decides; None where there is nothing to decide, or nothing to measure it by.
+
+    Args:
+        asked: the spec as the person gave it.
+        parts: made from that.
+
+    Raises:
+        UserError: the time is too short for a single trial.
+    """
+    timed = asked["time"] is not None or asked["trial_time"] is not None or asked["trials"] is None
+    if asked["epochs"] is not None or not timed or not parts.evaluator.timed or asked["address"] is not None:
+        return None
+    slots = slots_here(asked)
+    if slots is None:
+        return None
+    speed = _Speed(asked, parts, slots)
+    try:
+        return _within(asked["trial_timeout"], lambda: _Plan(asked, parts, slots, speed).made())
+    except UserError:
+        raise
+    except Exception:  # the check before the first trial has words for it
+        return None
+
+
+def _within(seconds: float | None, function: Callable[[], T]) -> T | None:
+    """What a function gives; None where it takes longer: the thread is then left behind."""
+    if seconds is None:
+        return function()
+    found: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(function())
+        except BaseException as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    worker.join(seconds + budget.LEAST_TRIALS)  # several steps, not one, are made
+    if errors:
+        raise errors[0]
+    return found[0] if found else None
+
+
+class _Speed:
+    """State: what was measured, by picture size and FLOPs that a trial can afford."""
+
+    def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots) -> None:
+        self.asked, self.parts, self.slots = asked, parts, slots
+        self.threads = max(1, int(slots.cpus))
+        self.decisions: dict[str, Any] | None = None
+        self._made: dict[tuple[Size | None, float | None], Parts] = {}
+        self._paces: dict[tuple[Any, ...], Pace | None] = {}
+
+    def parts_at(self, size: Size | None, affordable: float | None = None) -> Parts:
+        """Parts for pictures of another size: random ones, for measuring alone."""
+        key = (size, affordable)
+        if key not in self._made:
+            own = self.parts
+            task = own.task if size is None else own.task.sketch(size)
+            with suppress(AttributeError):
+                task.affordable_flops = affordable
+            evaluator = copy.copy(own.evaluator)  # what it adopts here is not for the search
+            if own.given_evaluator is None:
+                from raynas.evaluators.training import Training
+
+                evaluator = Training(task)
+            made = replace(own, task=task, space=make_space(own.space_source, task), evaluator=evaluator)
+            if self.decisions is None:
+                seed, precision = self.asked["seed"] or 0, self.asked["precision"]
+                context = replace(self._context, seed=seed, precision=precision)
+                self.decisions = evaluator.decide(made.space, made.space.default(), context)
+            evaluator.adopt(self.decisions)
+            self._made[key] = made
+        return self._made[key]
+
+    @property
+    def _context(self) -> TrialContext:
+        return TrialContext(0, 0, 1, self.threads, self.slots.device)
+
+    def pace(
+        self,
+        size: Size | None,
+        affordable: float | None = None,
+        *,
+        architecture: Architecture | None = None,
+        batch_size: int = 0,
+    ) -> Pace | None:
+        """Of the space's default, unless another architecture is given."""
+        made = self.parts_at(size, affordable)
+        architecture = architecture or made.space.default()
+        key = (size, affordable, made.space.trial_id(architecture), batch_size)
+        if key not in self._paces:
+            self._paces[key] = made.evaluator.pace(
+                made.space, architecture, self._context, at_once=self.slots.workers, batch_size=batch_size
+            )
+        return self._paces[key]
+
+    def line(self, size: Size | None, batch_size: int) -> SpeedLine:
+        """Of the space's default, and of a cheap and a dear sample of it."""
+        made = self.parts_at(size)
+        default = self.pace(size, batch_size=batch_size)
+        assert default is not None
+        rng = random.Random(0)
+        shape = made.evaluator.task.input_shape
+        dtype = getattr(made.evaluator.task, "input_dtype", None)
+        drawn: list[tuple[int, Architecture]] = []
+        for _ in range(_SAMPLES):
+            sample = made.space.sample(rng)
+            with suppress(SpaceError):
+                drawn.append((costs.cost(made.space.network(sample), shape, dtype).flops, sample))
+        drawn = sorted((each for each in drawn if each[0] <= _DEAREST * default.flops), key=lambda each: each[0])
+        paces = [default]
+        for flops, sample in {id(each[1]): each for each in (drawn[:1] + drawn[-1:])}.values():
+            fewer = min(1.0, default.flops / max(1, flops))  # the same time a step, whatever the size of the network
+            with suppress(Exception):  # a sample that fails is its trial's trouble
+                pace = self.pace(size, architecture=sample, batch_size=max(8, int(batch_size * fewer)))
+                paces += [pace] if pace is not None else []
+        return SpeedLine.through(paces)
+
+
+class _Plan:
+    """State: a plan in the making."""
+
+    def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots, speed: _Speed) -> None:
+        self.asked, self.parts, self.slots, self.speed = asked, parts, slots, speed
+        data = parts.evaluator.task
+        self.train_size = int(getattr(data, "train_size", 0) or len(data.data.train_inputs))
+        self.valid_size = int(getattr(data, "valid_size", 0) or len(data.data.valid_inputs))
+        limited = asked["time"] is not None or asked["trials"] is not None
+        self.time: float | None = asked["time"] if limited else DEFAULT_SECONDS
+        self.trials: int | None = asked["trials"] if limited else DEFAULT_TRIALS
+        self.said = asked["time"] is not None or asked["trial_time"] is not None
+        self.seconds = None if self.time is None else budget.time_for_trials(self.time)
+
+    def made(self) -> Fitted | None:
+        sizes: list[Size | None] = [None]
+        if self.parts.given_evaluator is None and "size" not in self.asked["task_options"]:
+            sizes = list(getattr(self.parts.task, "picture_sizes", ())) or [None]
+        first = self.speed.pace(sizes[0])
+        if first is None:
+            return None
+        wanted = self._wanted()
+        full = self._budget(first, wanted)
+        size, pace, weighed = self._size(sizes, first, full)
+        own = self.parts.evaluator.default_steps
+        epoch = self._epoch(pace)
+        epochs = None
+        if self.asked["trial_time"] is None:
+            most = getattr(self.parts.task, "most_epochs", None) if self.asked["time"] is not None else None
+            epochs = budget.epochs_that_fit(epoch, full, own, most)
+        settings: dict[str, Any] = {}
+        if sizes[0] is not None and size is not None and size != self.parts.task.input_shape[1:]:
+            settings["task_options"] = {**self.asked["task_options"], "size": list(size)}
+        if epochs is not None:
+            settings["epochs"] = epochs
+            full = epochs * epoch
+        else:
+            pace, more = self._timed(size, pace, full)
+            settings |= more
+            if self.asked["trial_time"] is None:
+                steps = budget.steps_of(full, wanted)
+                if self.asked["grace_period"] is not None:
+                    steps = max(steps, 3 * self.asked["grace_period"])
+                settings |= {"trial_time": round(full, 1), "epochs": steps}
+        expected = self._expected(settings, full, pace)
+        lines = self._lines(settings, expected, full, size, pace, weighed) if self.said else ()
+        facts = {
+            "trials": expected,
+            "lines": list(lines),
+            "trial_seconds": round(full, 1),
+            "passes": round(full / self._epoch(pace), 2),
+            "measured": [
+                {"size": None if at is None else list(at), "flops": each.flops, "train_seconds": each.train_seconds}
+                for at, each in weighed.items()
+            ],
+        }
+        decisions = self.speed.decisions or {}
+        return Fitted(self._parts(settings), settings, decisions, expected, tuple(lines), facts)
+
+    def _wanted(self) -> int:
+        """How many trials there should be."""
+        trials = self.trials
+        if self.seconds is None:
+            assert trials is not None
+            return trials
+        wanted = budget.wanted_trials(self.seconds, self.asked["effort"] or "normal")
+        return wanted if trials is None else min(trials, wanted)
+
+    def _share(self, steps: int) -> float:
+        spec = {**self.asked, "epochs": steps, "mode": self.asked["mode"] or "max"}
+        return budget.mean_share(make_rule(spec).expected_steps, steps)
+
+    def _epoch(self, pace: Pace) -> float:
+        """Seconds of an epoch, validation included."""
+        return self.train_size * pace.train_seconds + self.valid_size * pace.valid_seconds
+
+    def _budget(self, cheapest: Pace, wanted: int) -> float:
+        """Seconds of a trial's full budget.
+
+        Raises:
+            SpecError: the time is too short for a single trial.
+        """
+        least = budget.any_samples(self.train_size, cheapest.batch_size) * cheapest.train_seconds
+        if self.asked["trial_time"] is not None:
+            return float(self.asked["trial_time"])
+        assert self.time is not None
+        assert self.seconds is not None
+        share = self._share(budget.STEPS if self.asked["grace_period"] is None else 3 * self.asked["grace_period"])
+        if least > self.seconds and self.asked["time"] is not None:
+            raise SpecError(
+                f"time {format_duration(self.time)} is too short for one trial: the space's default needs "
+                f"{_about(least)} here to see {self._seen(least / (self.train_size * cheapest.train_seconds))}; "
+                f"give --time {_minutes(2 * least)} or more (for {budget.LEAST_TRIALS} trials "
+                f"{_minutes(1.1 * least * budget.LEAST_TRIALS * share / self.slots.workers)}), or another space"
+            )
+        return max(least, budget.trial_budget(self.seconds, self.slots.workers, wanted, share))
+
+    def _size(self, sizes: list[Size | None], first: Pace, full: float) -> tuple[Size | None, Pace, dict[Any, Pace]]:
+        """The largest picture size at which the default sees enough; its pace; and all that were weighed."""
+        size, pace, weighed = sizes[0], first, {sizes[0]: first}
+        for larger in sizes[1:]:
+            assert larger is not None
+            assert size is not None
+            growth = math.prod(larger) / math.prod(size)
+            need = budget.enough_samples(self.train_size, pace.batch_size)
+            expected = full / (pace.train_seconds * growth)
+            if expected < _HOPELESS * need:
+                weighed[larger] = replace(pace, train_seconds=pace.train_seconds * growth, flops=pace.flops * growth)
+                break
+            there = self.speed.pace(larger)
+            assert there is not None
+            weighed[larger] = there
+            if full / there.train_seconds < need:
+                break
+            size, pace = larger, there
+        return size, pace, weighed
+
+    def _timed(self, size: Size | None, pace: Pace, full: float) -> tuple[Pace, dict[str, Any]]:
+        """Batch size, and what a trial can afford, where its budget is a time; the default's pace with those."""
+        if self.parts.given_evaluator is not None:
+            return pace, {}
+        settings: dict[str, Any] = {}
+        batch = self._batch(size, pace, full)
+        if batch != pace.batch_size:
+            settings["batch_size"] = batch
+            pace = self.speed.pace(size, batch_size=batch) or pace
+        line = self.speed.line(size, batch)
+        affordable = line.affordable(full / budget.least_samples(self.train_size, batch))
+        settings["affordable_flops"] = affordable = float(f"{affordable:.3g}")
+        made = self.speed.parts_at(size, affordable)
+        if made.space.fingerprint != self.speed.parts_at(size).space.fingerprint:
+            pace = self.speed.pace(size, affordable, batch_size=batch) or pace
+        return pace, settings
+
+    def _batch(self, size: Size | None, pace: Pace, full: float) -> int:
+        """The batch size: smaller where a trial has few steps, larger where that trains far more images a second."""
+        if self.asked["batch_size"] is not None:
+            return int(self.asked["batch_size"])
+        if "recipe.batch_size" in self.parts.space.holes():
+            return pace.batch_size
+        batch = pace.batch_size
+        if budget.smaller_batch(batch, full / pace.train_seconds):
+            half = self.speed.pace(size, batch_size=batch // 2)
+            return batch // 2 if half and half.train_seconds <= pace.train_seconds * budget.LARGER_BATCH_GAIN else batch
+        while budget.larger_batch(batch, full / pace.train_seconds, self.train_size):
+            twice = self.speed.pace(size, batch_size=2 * batch)
+            if twice is None or twice.train_seconds * budget.LARGER_BATCH_GAIN > pace.train_seconds:
+                break
+            batch, pace = 2 * batch, twice
+        return batch
+
+    def _expected(self, settings: Mapping[str, Any], full: float, pace: Pace) -> int:
+        """How many trials there will be."""
+        if self.seconds is None:
+            assert self.trials is not None
+            return self.trials
+        steps = settings.get("epochs") or self.asked["epochs"] or budget.STEPS
+        looks = 0.0
+        if settings.get("trial_time") or self.asked["trial_time"]:
+            rungs = len(make_rule({**self.asked, "epochs": steps, "mode": self.asked["mode"] or "max"}).levels)
+            looks = rungs * self.valid_size * pace.valid_seconds
+        each = (full + looks) * self._share(steps)
+        expected = max(1, int(self.seconds * self.slots.workers / each))
+        return expected if self.trials is None else min(expected, self.trials)
+
+    def _parts(self, settings: Mapping[str, Any]) -> Parts:
+        """The parts with what was decided."""
+        found = {**self.asked, **settings}
+        if not {"task_options", "batch_size", "affordable_flops"} & set(settings):
+            with suppress(AttributeError):
+                self.parts.task.affordable_flops = None
+            return self.parts
+        old = self.parts
+        new = find_parts(old.space_source, old.task_source, old.given_evaluator, task_arguments(found), found)
+        return replace(new, store=old.store)
+
+    # -- in words --------------------------------------------------------------------------------------------------
+
+    def _seen(self, passes: float) -> str:
+        if passes < 0.95:
+            return f"{passes:.0%} of the data"
+        return "the data once" if passes < 1.5 else f"the data {passes:.0f} times"
+
+    def _lines(
+        self, settings: Mapping[str, Any], expected: int, full: float, size: Size | None, pace: Pace, weighed: Any
+    ) -> list[str]:
+        if "epochs" in settings and "trial_time" not in settings:
+            length = f"of {settings['epochs']} epochs each ({_about(full)})"
+        else:
+            length = f"of {_about(full)} of training each"
+        at_once = f" ({self.slots.workers} at a time)" if self.slots.workers > 1 else ""
+        line = f"about {expected} trial{'' if expected == 1 else 's'} {length}{at_once}"
+        if size is not None:
+            line += f", pictures at {size[0]}x{size[1]}"
+        batch = settings.get("batch_size") or self.asked["batch_size"] or pace.batch_size
+        line += f", batches of {batch}; the space's default sees {self._seen(full / self._epoch(pace))} in that"
+        lines, more = [line], ""
+        larger = [other for other in weighed if size is not None and other != size and other[0] > size[0]]
+        if larger:
+            at = larger[-1]
+            seen = self._seen(full / self._epoch(weighed[at]))
+            more = f"at {at[0]}x{at[1]} the space's usual default would see {seen}; "
+        if expected < budget.LEAST_TRIALS and self.trials is None and self.time is not None:
+            need = budget.LEAST_TRIALS / expected * self.time
+            lines.append(f"for {budget.LEAST_TRIALS} trials give --time {_minutes(need)}")
+        options = (
+            "--image-size, --trial-time and --epochs decide otherwise"
+            if size is not None
+            else ("--trial-time and --epochs decide otherwise")
+        )
+        lines.append(more + options)
+        return lines
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 100 else format_duration(seconds)
+
+
+def _minutes(seconds: float) -> str:
+    """A length of time to type, rounded up."""
+    if seconds < 60:
+        return f"{math.ceil(seconds)}s"
+    return f"{math.ceil(seconds / 60)}m" if seconds < 2 * 3_600 else f"{math.ceil(seconds / 3_600)}h"
