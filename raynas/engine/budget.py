@@ -61,6 +61,17 @@ def trial_budget(seconds: float, workers: int, trials: int, share: float) -> flo
     return min(seconds * workers / (trials * share), seconds / rounds)
 
 
+def is_capped(seconds: float, workers: int, trials: int, share: float) -> bool:
+    """Whether there are so many workers that a trial's budget is limited by the search's time alone."""
+    return trial_budget(seconds, workers, trials, share) < seconds * workers / (trials * share)
+
+
+def rounded(seconds: float) -> float:
+    """A trial's budget as a person would write it; never more."""
+    unit = 0.1 if seconds < 10 else 1.0 if seconds < 60 else 5.0 if seconds < 600 else 30.0
+    return round(math.floor(seconds / unit + 1e-9) * unit, 1)
+
+
 def mean_share(expected_steps: float, steps: int) -> float:
     """Of its full budget, what a trial has on average under a stopping rule.
 
@@ -86,14 +97,18 @@ def epochs_that_fit(epoch_seconds: float, budget: float, own: int, most: int | N
     return epochs
 
 
-def least_samples(train_size: int, batch_size: int) -> float:
-    """Samples that a trial must see at least, for its network to be worth comparing."""
-    return max(LEAST_PASSES * train_size, LEAST_UPDATES * batch_size)
+def least_samples(train_size: int, batch_size: int, epochs: int) -> float:
+    """Samples that a trial must see at least, for its network to be worth comparing.
+
+    Args:
+        epochs: that the task itself would give a trial; more passes are not asked for, however small the data.
+    """
+    return max(LEAST_PASSES * train_size, min(LEAST_UPDATES * batch_size, epochs * train_size))
 
 
-def enough_samples(train_size: int, batch_size: int) -> float:
-    """Samples that the space's default must see in a trial at a larger picture size."""
-    return max(ENOUGH_PASSES * train_size, ENOUGH_UPDATES * batch_size)
+def enough_samples(train_size: int, batch_size: int, epochs: int) -> float:
+    """Samples that the space's default must see in a trial at a larger picture size; ``epochs`` as above."""
+    return max(ENOUGH_PASSES * train_size, min(ENOUGH_UPDATES * batch_size, epochs * train_size))
 
 
 def any_samples(train_size: int, batch_size: int) -> float:

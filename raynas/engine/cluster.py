@@ -178,10 +178,12 @@ def slots_here(spec: Mapping[str, Any]) -> Slots | None:
     Args:
         spec: of its fields those that ``cluster`` takes.
     """
-    ray = sys.modules.get("ray")
-    if spec["address"] is not None or (ray is not None and ray.is_initialized()):
+    if spec["address"] is not None:
         return None
     cpus, gpus, device = spec["cpus_per_trial"], spec["gpus_per_trial"], spec["device"]
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        return _slots(spec["workers"], spec["max_concurrent"], cpus, gpus, device)
     there = 0
     if gpus != 0 and device in ("auto", "cuda"):
         import torch

@@ -7,36 +7,29 @@ stays as it is. All that is decided stands in the search's spec, so that a resum
 
 from __future__ import annotations
 
-import copy
 import math
-import random
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from raynas import costs
 from raynas.durations import format_duration
 from raynas.engine import budget
+from raynas.engine import fitting_words as words
 from raynas.engine.cluster import Slots, slots_here
 from raynas.engine.parts import Parts, find_parts, make_rule, task_arguments
-from raynas.engine.sources import make_space
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS
-from raynas.errors import SpaceError, SpecError, UserError
-from raynas.evaluators.evaluator import TrialContext
-from raynas.evaluators.timing import Pace, SpeedLine
-from raynas.space import Architecture
+from raynas.engine.speed import Size, Speed
+from raynas.errors import SpecError, UserError
+from raynas.evaluators.timing import Pace
 
-#: Of so many random samples the cheapest and the dearest are measured.
-_SAMPLES = 12
-#: A sample that is so many times as dear as the default says no more about those that are affordable.
-_DEAREST = 8.0
+#: With fewer workers than this none is given up for another's second thread.
+_MANY_WORKERS = 8
 #: A larger picture size is not measured where its expected speed is below this share of what is needed.
 _HOPELESS = 0.5
 
 T = TypeVar("T")
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ def check_asked(asked: Mapping[str, Any]) -> None:
     if trial_time is not None and time is not None and trial_time > time:
         raise SpecError(
             f"a trial of {format_duration(trial_time)} (trial_time) does not fit into {format_duration(time)} (time); "
-            f"give --time {_minutes(budget.LEAST_TRIALS * trial_time)} for some twenty trials on one worker, "
+            f"give --time {words.time_to_give(budget.LEAST_TRIALS * trial_time)} for some twenty trials on one worker, "
             "or leave --trial-time out"
         )
     for other in ("epochs", "trial_time"):
@@ -117,7 +110,7 @@ def fit(asked: Mapping[str, Any], parts: Parts) -> Fitted | None:
     slots = slots_here(asked)
     if slots is None:
         return None
-    speed = _Speed(asked, parts, slots)
+    speed = Speed(asked, parts, slots)
     try:
         return _within(asked["trial_timeout"], lambda: _Plan(asked, parts, slots, speed).made())
     except UserError:
@@ -147,95 +140,18 @@ def _within(seconds: float | None, function: Callable[[], T]) -> T | None:
     return found[0] if found else None
 
 
-class _Speed:
-    """State: what was measured, by picture size and FLOPs that a trial can afford."""
-
-    def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots) -> None:
-        self.asked, self.parts, self.slots = asked, parts, slots
-        self.threads = max(1, int(slots.cpus))
-        self.decisions: dict[str, Any] | None = None
-        self._made: dict[tuple[Size | None, float | None], Parts] = {}
-        self._paces: dict[tuple[Any, ...], Pace | None] = {}
-
-    def parts_at(self, size: Size | None, affordable: float | None = None) -> Parts:
-        """Parts for pictures of another size: random ones, for measuring alone."""
-        key = (size, affordable)
-        if key not in self._made:
-            own = self.parts
-            task = own.task if size is None else own.task.sketch(size)
-            with suppress(AttributeError):
-                task.affordable_flops = affordable
-            evaluator = copy.copy(own.evaluator)  # what it adopts here is not for the search
-            if own.given_evaluator is None:
-                from raynas.evaluators.training import Training
-
-                evaluator = Training(task)
-            made = replace(own, task=task, space=make_space(own.space_source, task), evaluator=evaluator)
-            if self.decisions is None:
-                seed, precision = self.asked["seed"] or 0, self.asked["precision"]
-                context = replace(self._context, seed=seed, precision=precision)
-                self.decisions = evaluator.decide(made.space, made.space.default(), context)
-            evaluator.adopt(self.decisions)
-            self._made[key] = made
-        return self._made[key]
-
-    @property
-    def _context(self) -> TrialContext:
-        return TrialContext(0, 0, 1, self.threads, self.slots.device)
-
-    def pace(
-        self,
-        size: Size | None,
-        affordable: float | None = None,
-        *,
-        architecture: Architecture | None = None,
-        batch_size: int = 0,
-    ) -> Pace | None:
-        """Of the space's default, unless another architecture is given."""
-        made = self.parts_at(size, affordable)
-        architecture = architecture or made.space.default()
-        key = (size, affordable, made.space.trial_id(architecture), batch_size)
-        if key not in self._paces:
-            self._paces[key] = made.evaluator.pace(
-                made.space, architecture, self._context, at_once=self.slots.workers, batch_size=batch_size
-            )
-        return self._paces[key]
-
-    def line(self, size: Size | None, batch_size: int) -> SpeedLine:
-        """Of the space's default, and of a cheap and a dear sample of it."""
-        made = self.parts_at(size)
-        default = self.pace(size, batch_size=batch_size)
-        assert default is not None
-        rng = random.Random(0)
-        shape = made.evaluator.task.input_shape
-        dtype = getattr(made.evaluator.task, "input_dtype", None)
-        drawn: list[tuple[int, Architecture]] = []
-        for _ in range(_SAMPLES):
-            sample = made.space.sample(rng)
-            with suppress(SpaceError):
-                drawn.append((costs.cost(made.space.network(sample), shape, dtype).flops, sample))
-        drawn = sorted((each for each in drawn if each[0] <= _DEAREST * default.flops), key=lambda each: each[0])
-        paces = [default]
-        for flops, sample in {id(each[1]): each for each in (drawn[:1] + drawn[-1:])}.values():
-            fewer = min(1.0, default.flops / max(1, flops))  # the same time a step, whatever the size of the network
-            with suppress(Exception):  # a sample that fails is its trial's trouble
-                pace = self.pace(size, architecture=sample, batch_size=max(8, int(batch_size * fewer)))
-                paces += [pace] if pace is not None else []
-        return SpeedLine.through(paces)
-
-
 class _Plan:
     """State: a plan in the making."""
 
-    def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots, speed: _Speed) -> None:
+    def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots, speed: Speed) -> None:
         self.asked, self.parts, self.slots, self.speed = asked, parts, slots, speed
         data = parts.evaluator.task
+        self.own_epochs = int(parts.evaluator.default_steps)
         self.train_size = int(getattr(data, "train_size", 0) or len(data.data.train_inputs))
         self.valid_size = int(getattr(data, "valid_size", 0) or len(data.data.valid_inputs))
         limited = asked["time"] is not None or asked["trials"] is not None
         self.time: float | None = asked["time"] if limited else DEFAULT_SECONDS
         self.trials: int | None = asked["trials"] if limited else DEFAULT_TRIALS
-        self.said = asked["time"] is not None or asked["trial_time"] is not None
         self.seconds = None if self.time is None else budget.time_for_trials(self.time)
 
     def made(self) -> Fitted | None:
@@ -246,15 +162,14 @@ class _Plan:
         if first is None:
             return None
         wanted = self._wanted()
-        full = self._budget(first, wanted)
+        first, settings = self._threads(sizes[0], first, wanted)
+        full = self._budget(wanted)
         size, pace, weighed = self._size(sizes, first, full)
-        own = self.parts.evaluator.default_steps
         epoch = self._epoch(pace)
         epochs = None
         if self.asked["trial_time"] is None:
             most = getattr(self.parts.task, "most_epochs", None) if self.asked["time"] is not None else None
-            epochs = budget.epochs_that_fit(epoch, full, own, most)
-        settings: dict[str, Any] = {}
+            epochs = budget.epochs_that_fit(epoch, full, self.own_epochs, most)
         if sizes[0] is not None and size is not None and size != self.parts.task.input_shape[1:]:
             settings["task_options"] = {**self.asked["task_options"], "size": list(size)}
         if epochs is not None:
@@ -264,12 +179,14 @@ class _Plan:
             pace, more = self._timed(size, pace, full)
             settings |= more
             if self.asked["trial_time"] is None:
+                full = self._long_enough(pace, full)
                 steps = budget.steps_of(full, wanted)
                 if self.asked["grace_period"] is not None:
                     steps = max(steps, 3 * self.asked["grace_period"])
-                settings |= {"trial_time": round(full, 1), "epochs": steps}
+                settings |= {"trial_time": full, "epochs": steps}
         expected = self._expected(settings, full, pace)
-        lines = self._lines(settings, expected, full, size, pace, weighed) if self.said else ()
+        said = self.asked["time"] is not None or set(settings) != {"epochs"} or epochs != self.own_epochs
+        lines = self._lines(settings, expected, full, size, pace, weighed) if said else []
         facts = {
             "trials": expected,
             "lines": list(lines),
@@ -300,26 +217,62 @@ class _Plan:
         """Seconds of an epoch, validation included."""
         return self.train_size * pace.train_seconds + self.valid_size * pace.valid_seconds
 
-    def _budget(self, cheapest: Pace, wanted: int) -> float:
-        """Seconds of a trial's full budget.
+    def _budget(self, wanted: int) -> float:
+        """Seconds of a trial's full budget, for so many trials."""
+        if self.asked["trial_time"] is not None:
+            return float(self.asked["trial_time"])
+        assert self.seconds is not None
+        full = budget.trial_budget(self.seconds, self.slots.workers, wanted, self._timed_share)
+        return budget.rounded(full) or full
+
+    @property
+    def _timed_share(self) -> float:
+        """Of its full budget, what a trial has on average where that is a time."""
+        return self._share(budget.STEPS if self.asked["grace_period"] is None else 3 * self.asked["grace_period"])
+
+    def _long_enough(self, pace: Pace, full: float) -> float:
+        """The budget, or the least with which the default is worth measuring: there are fewer trials then.
 
         Raises:
             SpecError: the time is too short for a single trial.
         """
-        least = budget.any_samples(self.train_size, cheapest.batch_size) * cheapest.train_seconds
-        if self.asked["trial_time"] is not None:
-            return float(self.asked["trial_time"])
         assert self.time is not None
         assert self.seconds is not None
-        share = self._share(budget.STEPS if self.asked["grace_period"] is None else 3 * self.asked["grace_period"])
+        least = budget.any_samples(self.train_size, pace.batch_size) * pace.train_seconds
         if least > self.seconds and self.asked["time"] is not None:
+            many = 1.1 * least * budget.LEAST_TRIALS * self._timed_share / self.slots.workers
             raise SpecError(
                 f"time {format_duration(self.time)} is too short for one trial: the space's default needs "
-                f"{_about(least)} here to see {self._seen(least / (self.train_size * cheapest.train_seconds))}; "
-                f"give --time {_minutes(2 * least)} or more (for {budget.LEAST_TRIALS} trials "
-                f"{_minutes(1.1 * least * budget.LEAST_TRIALS * share / self.slots.workers)}), or another space"
+                f"{words.about(least)} here to see {words.seen(least / (self.train_size * pace.train_seconds))}; "
+                f"give --time {words.time_to_give(2 * least)} or more (for {budget.LEAST_TRIALS} trials "
+                f"{words.time_to_give(many)}), or another space"
             )
-        return max(least, budget.trial_budget(self.seconds, self.slots.workers, wanted, share))
+        return full if full >= least else math.ceil(10 * least) / 10
+
+    def _threads(self, size: Size | None, pace: Pace, wanted: int) -> tuple[Pace, dict[str, Any]]:
+        """Fewer trials at a time with more threads each, where there are more cores than so short a search can use."""
+        decided = self.asked["workers"] is not None or self.asked["cpus_per_trial"] != 1
+        if decided or self.slots.device != "cpu" or self.seconds is None or self.asked["trial_time"] is not None:
+            return pace, {}
+        slots = self.slots
+        while slots.workers >= _MANY_WORKERS:
+            share = self._share(budget.STEPS)
+            full = budget.trial_budget(self.seconds, slots.workers, wanted, share)
+            enough = full / pace.train_seconds >= budget.enough_samples(
+                self.train_size, pace.batch_size, self.own_epochs
+            )
+            if enough or not budget.is_capped(self.seconds, slots.workers, wanted, share):
+                break
+            fewer = replace(slots, workers=slots.workers // 2, cpus=2 * slots.cpus)
+            self.speed.slots = fewer
+            faster = self.speed.pace(size)
+            if faster is None or faster.train_seconds * budget.LARGER_BATCH_GAIN > pace.train_seconds:
+                break
+            slots, pace = fewer, faster
+        self.speed.slots = slots
+        changed = slots != self.slots
+        self.slots = slots
+        return pace, {"cpus_per_trial": slots.cpus} if changed else {}
 
     def _size(self, sizes: list[Size | None], first: Pace, full: float) -> tuple[Size | None, Pace, dict[Any, Pace]]:
         """The largest picture size at which the default sees enough; its pace; and all that were weighed."""
@@ -328,7 +281,7 @@ class _Plan:
             assert larger is not None
             assert size is not None
             growth = math.prod(larger) / math.prod(size)
-            need = budget.enough_samples(self.train_size, pace.batch_size)
+            need = budget.enough_samples(self.train_size, pace.batch_size, self.own_epochs)
             expected = full / (pace.train_seconds * growth)
             if expected < _HOPELESS * need:
                 weighed[larger] = replace(pace, train_seconds=pace.train_seconds * growth, flops=pace.flops * growth)
@@ -351,7 +304,7 @@ class _Plan:
             settings["batch_size"] = batch
             pace = self.speed.pace(size, batch_size=batch) or pace
         line = self.speed.line(size, batch)
-        affordable = line.affordable(full / budget.least_samples(self.train_size, batch))
+        affordable = line.affordable(full / budget.least_samples(self.train_size, batch, self.own_epochs))
         settings["affordable_flops"] = affordable = float(f"{affordable:.3g}")
         made = self.speed.parts_at(size, affordable)
         if made.space.fingerprint != self.speed.parts_at(size).space.fingerprint:
@@ -400,50 +353,29 @@ class _Plan:
         new = find_parts(old.space_source, old.task_source, old.given_evaluator, task_arguments(found), found)
         return replace(new, store=old.store)
 
-    # -- in words --------------------------------------------------------------------------------------------------
-
-    def _seen(self, passes: float) -> str:
-        if passes < 0.95:
-            return f"{passes:.0%} of the data"
-        return "the data once" if passes < 1.5 else f"the data {passes:.0f} times"
-
     def _lines(
-        self, settings: Mapping[str, Any], expected: int, full: float, size: Size | None, pace: Pace, weighed: Any
+        self,
+        settings: Mapping[str, Any],
+        expected: int,
+        full: float,
+        size: Size | None,
+        pace: Pace,
+        weighed: Mapping[Any, Pace],
     ) -> list[str]:
-        if "epochs" in settings and "trial_time" not in settings:
-            length = f"of {settings['epochs']} epochs each ({_about(full)})"
-        else:
-            length = f"of {_about(full)} of training each"
-        at_once = f" ({self.slots.workers} at a time)" if self.slots.workers > 1 else ""
-        line = f"about {expected} trial{'' if expected == 1 else 's'} {length}{at_once}"
-        if size is not None:
-            line += f", pictures at {size[0]}x{size[1]}"
-        batch = settings.get("batch_size") or self.asked["batch_size"] or pace.batch_size
-        line += f", batches of {batch}; the space's default sees {self._seen(full / self._epoch(pace))} in that"
-        lines, more = [line], ""
-        larger = [other for other in weighed if size is not None and other != size and other[0] > size[0]]
-        if larger:
-            at = larger[-1]
-            seen = self._seen(full / self._epoch(weighed[at]))
-            more = f"at {at[0]}x{at[1]} the space's usual default would see {seen}; "
+        """What was decided, for people."""
+        in_epochs = "epochs" in settings and "trial_time" not in settings
+        more_time = None
         if expected < budget.LEAST_TRIALS and self.trials is None and self.time is not None:
-            need = budget.LEAST_TRIALS / expected * self.time
-            lines.append(f"for {budget.LEAST_TRIALS} trials give --time {_minutes(need)}")
-        options = (
-            "--image-size, --trial-time and --epochs decide otherwise"
-            if size is not None
-            else ("--trial-time and --epochs decide otherwise")
+            more_time = budget.LEAST_TRIALS / expected * self.time
+        larger = [other for other in weighed if size is not None and other[0] > size[0]]
+        return words.plan_lines(
+            trials=expected,
+            seconds=full,
+            epochs=settings["epochs"] if in_epochs else None,
+            workers=self.slots.workers,
+            size=size,
+            batch_size=settings.get("batch_size") or self.asked["batch_size"] or pace.batch_size,
+            passes=full / self._epoch(pace),
+            larger=(larger[-1], full / self._epoch(weighed[larger[-1]])) if larger else None,
+            more_time=more_time,
         )
-        lines.append(more + options)
-        return lines
-
-
-def _about(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 100 else format_duration(seconds)
-
-
-def _minutes(seconds: float) -> str:
-    """A length of time to type, rounded up."""
-    if seconds < 60:
-        return f"{math.ceil(seconds)}s"
-    return f"{math.ceil(seconds / 60)}m" if seconds < 2 * 3_600 else f"{math.ceil(seconds / 3_600)}h"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 #: A measurement goes on for so long, and for so many steps at most; one step is done in any case.
@@ -52,28 +53,25 @@ class SpeedLine:
 
     @staticmethod
     def through(paces: Sequence[Pace]) -> SpeedLine:
-        """The line of least squared *relative* error through what was measured, neither part below zero.
+        """The line of least squared *relative* error through what was measured.
+
+        No part of it is below zero, and the overhead is half of the least time at most: measurements scatter, and a
+        line that says "nothing is affordable" helps nobody.
 
         Args:
             paces: one or more.
         """
-        weights = [1 / pace.train_seconds**2 for pace in paces]
-        total = sum(weights)
-        mean_x = sum(w * pace.flops for w, pace in zip(weights, paces, strict=True)) / total
-        mean_y = sum(w * pace.train_seconds for w, pace in zip(weights, paces, strict=True)) / total
-        spread = sum(w * (pace.flops - mean_x) ** 2 for w, pace in zip(weights, paces, strict=True))
-        if spread > 0:
-            slope = (
-                sum(
-                    w * (pace.flops - mean_x) * (pace.train_seconds - mean_y)
-                    for w, pace in zip(weights, paces, strict=True)
-                )
-                / spread
-            )
-            if slope > 0 and mean_y - slope * mean_x >= 0:
-                return SpeedLine(mean_y - slope * mean_x, slope)
-        per_flop = statistics.median(pace.train_seconds / max(1.0, pace.flops) for pace in paces)
-        return SpeedLine(0.0, per_flop)
+        flops = [float(pace.flops) for pace in paces]
+        seconds = [pace.train_seconds for pace in paces]
+        overhead = 0.0
+        if len(set(flops)) > 1:
+            weights = [1 / each for each in seconds]  # numpy squares them
+            slope, intercept = np.polyfit(flops, seconds, 1, w=weights)
+            overhead = min(max(0.0, float(intercept)), min(seconds) / 2) if slope > 0 else 0.0
+        per_flop = statistics.median(
+            (each - overhead) / max(1.0, count) for each, count in zip(seconds, flops, strict=True)
+        )
+        return SpeedLine(overhead, per_flop)
 
     def seconds(self, flops: float) -> float:
         """Of one sample in training."""

@@ -1,0 +1,101 @@
+"""What a search measures before it begins: the speed of its space's networks here, at several picture sizes."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from raynas import costs
+from raynas.engine.cluster import Slots
+from raynas.engine.parts import Parts
+from raynas.engine.sources import make_space
+from raynas.engine.trainable import make_evaluator
+from raynas.errors import SpaceError
+from raynas.evaluators.evaluator import TrialContext
+from raynas.evaluators.timing import Pace, SpeedLine
+from raynas.space import Architecture
+
+#: Height and width of pictures.
+Size = tuple[int, int]
+
+#: Of so many random samples the cheapest and the dearest are measured.
+_SAMPLES = 12
+#: A sample that is so many times as dear as the default says no more about those that are affordable.
+_DEAREST = 8.0
+
+
+class Speed:
+    """State: what was measured, by picture size and FLOPs that a trial can afford."""
+
+    def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots) -> None:
+        self.asked, self.parts, self.slots = asked, parts, slots
+        self.decisions: dict[str, Any] | None = None
+        self._made: dict[tuple[Size | None, float | None], Parts] = {}
+        self._paces: dict[tuple[Any, ...], Pace | None] = {}
+
+    def parts_at(self, size: Size | None, affordable: float | None = None) -> Parts:
+        """Parts for pictures of another size: random ones, for measuring alone."""
+        key = (size, affordable)
+        if key not in self._made:
+            own = self.parts
+            task = own.task if size is None else own.task.sketch(size)
+            with suppress(AttributeError):
+                task.affordable_flops = affordable
+            # A copy, since what it adopts here is not for the search.
+            evaluator = copy.copy(own.given_evaluator) if own.given_evaluator else make_evaluator(None, task)
+            made = replace(own, task=task, space=make_space(own.space_source, task), evaluator=evaluator)
+            if self.decisions is None:
+                seed, precision = self.asked["seed"] or 0, self.asked["precision"]
+                context = replace(self._context, seed=seed, precision=precision)
+                self.decisions = evaluator.decide(made.space, made.space.default(), context)
+            evaluator.adopt(self.decisions)
+            self._made[key] = made
+        return self._made[key]
+
+    @property
+    def _context(self) -> TrialContext:
+        return TrialContext(0, 0, 1, max(1, int(self.slots.cpus)), self.slots.device)
+
+    def pace(
+        self,
+        size: Size | None,
+        affordable: float | None = None,
+        *,
+        architecture: Architecture | None = None,
+        batch_size: int = 0,
+    ) -> Pace | None:
+        """Of the space's default, unless another architecture is given."""
+        made = self.parts_at(size, affordable)
+        architecture = architecture or made.space.default()
+        key = (size, affordable, made.space.trial_id(architecture), batch_size, self.slots)
+        if key not in self._paces:
+            self._paces[key] = made.evaluator.pace(
+                made.space, architecture, self._context, at_once=self.slots.workers, batch_size=batch_size
+            )
+        return self._paces[key]
+
+    def line(self, size: Size | None, batch_size: int) -> SpeedLine:
+        """Of the space's default, and of a cheap and a dear sample of it."""
+        made = self.parts_at(size)
+        default = self.pace(size, batch_size=batch_size)
+        assert default is not None
+        rng = random.Random(0)
+        shape = made.evaluator.task.input_shape
+        dtype = getattr(made.evaluator.task, "input_dtype", None)
+        drawn: list[tuple[int, Architecture]] = []
+        for _ in range(_SAMPLES):
+            sample = made.space.sample(rng)
+            with suppress(SpaceError):
+                drawn.append((costs.cost(made.space.network(sample), shape, dtype).flops, sample))
+        drawn = sorted((each for each in drawn if each[0] <= _DEAREST * default.flops), key=lambda each: each[0])
+        paces = [default]
+        for flops, sample in {id(each[1]): each for each in (drawn[:1] + drawn[-1:])}.values():
+            fewer = min(1.0, default.flops / max(1, flops))  # the same time a step, whatever the size of the network
+            with suppress(Exception):  # a sample that fails is its trial's trouble
+                pace = self.pace(size, architecture=sample, batch_size=max(8, int(batch_size * fewer)))
+                paces += [pace] if pace is not None else []
+        return SpeedLine.through(paces)
