@@ -28,8 +28,11 @@ Layout = Literal["contiguous", "channels_last"]
 WORTH_IT = 1.1
 #: A way that takes so many times the least time on a few samples is not timed any further.
 HOPELESS = 3.0
+#: A way that takes so many times the least time after two rounds is not timed any further.
+BEHIND = 1.25
 _ROUNDS = 4
-_SECONDS = 8.0  # after so long the timing ends with what it has
+_SECONDS = 4.0  # after so long each part ends with what it has
+_ROUND_SECONDS = 0.8  # a step in each way takes about so long together
 
 
 @dataclass(frozen=True)
@@ -137,25 +140,51 @@ def candidates(device: str, precision: Asked = "auto") -> list[Execution]:
 
 
 def usable(
-    try_out: Callable[[Execution], float], ways: Sequence[Execution]
-) -> tuple[list[Execution], dict[Execution, Exception]]:
+    try_out: Callable[[Execution], Callable[[], float]], ways: Sequence[Execution]
+) -> tuple[dict[Execution, float], dict[Execution, Exception]]:
     """The ways that are worth timing: those which work, and are not far slower than another on a few samples.
 
+    Each does a small step twice, since the first one compiles kernels; a way whose first step is far slower than
+    another's is dropped at once. No further way is tried once the time is up.
+
     Args:
-        try_out: does a small step in the given way, and gives its seconds.
+        try_out: gives a function that does a small step in the given way, and gives its seconds.
 
     Returns:
-        The ways, the first one among them if it works; and of those that failed, with what.
+        The ways and the seconds of their small step, the first way among them if it works; and of those that failed,
+        with what.
     """
+    firsts: list[float] = []
     seconds: dict[Execution, float] = {}
     failures: dict[Execution, Exception] = {}
+    begun = time.perf_counter()
     for way in ways:
+        if seconds and time.perf_counter() - begun > _SECONDS / 2:
+            break
         try:
-            seconds[way] = try_out(way)
+            step = try_out(way)
+            first = step()
+            if firsts and first > HOPELESS * min(firsts):
+                continue
+            seconds[way] = step()
+            firsts.append(first)
         except Exception as error:
             failures[way] = error
     limit = HOPELESS * min(seconds.values(), default=0.0)
-    return [way for way, spent in seconds.items() if way == ways[0] or spent <= limit], failures
+    return {way: spent for way, spent in seconds.items() if way == ways[0] or spent <= limit}, failures
+
+
+def rows_to_time(seconds: Mapping[Execution, float], few: int, batch_size: int, device: str) -> int:
+    """How many samples a step that is timed has: a whole batch where it is short, fewer where it is long.
+
+    On a GPU it is always a whole batch: a small one says nothing there.
+
+    Args:
+        seconds: of a step of ``few`` samples in each way.
+    """
+    if device != "cpu":
+        return batch_size
+    return min(batch_size, max(few, int(few * _ROUND_SECONDS / max(1e-9, sum(seconds.values())))))
 
 
 def fastest(
@@ -163,28 +192,32 @@ def fastest(
 ) -> Execution:
     """The way in which a training step takes the least time; the first unless another gains a tenth.
 
-    The ways take turns, and the best time of each counts: what else runs on the machine hits all alike.
+    The ways take turns, and the best time of each counts: what else runs on the machine hits all alike. After two
+    rounds a way that lies behind clearly is dropped, and the timing ends as soon as one way is left.
 
     Args:
-        step_of: gives a function that does one whole training step in the given way.
+        step_of: gives a function that does one training step in the given way.
         device: what the steps run on.
         ways: what to choose from (default: ``candidates``, plain float32 first).
     """
     ways = candidates(device) if ways is None else ways
     if len(ways) == 1:
         return ways[0]
-    steps = [step_of(way) for way in ways]
-    best = [float("inf")] * len(ways)
+    steps = {way: step_of(way) for way in ways}
+    best = dict.fromkeys(ways, float("inf"))
     begun = time.perf_counter()
-    for round_ in range(_ROUNDS + 1):  # the first warms caches and compiles kernels
-        for number, step in enumerate(steps):
+    for round_ in range(_ROUNDS):
+        for way, step in steps.items():
             before = time.perf_counter()
             step()
             if device.startswith("cuda"):
                 torch.cuda.synchronize()
-            if round_ > 0:
-                best[number] = min(best[number], time.perf_counter() - before)
-        if round_ > 0 and time.perf_counter() - begun > _SECONDS:
+            best[way] = min(best[way], time.perf_counter() - before)
+        if round_ == 0:
+            continue  # it warms caches and compiles kernels
+        limit = BEHIND * min(best.values())
+        steps = {way: step for way, step in steps.items() if best[way] <= limit * (WORTH_IT if way == ways[0] else 1)}
+        if len(steps) == 1 or time.perf_counter() - begun > _SECONDS:
             break
-    winner = min(range(len(ways)), key=best.__getitem__)
-    return ways[winner] if best[0] >= WORTH_IT * best[winner] else ways[0]
+    winner = min(ways, key=best.__getitem__)
+    return winner if best[ways[0]] >= WORTH_IT * best[winner] else ways[0]

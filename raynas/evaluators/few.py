@@ -9,22 +9,38 @@ from raynas.tasks.task import Data
 
 #: Validation data of up to so many rows is taken whole; of more, about so many.
 VALID_ROWS = 512
+#: No fewer than so many: batch norm needs several samples, a metric often more.
+LEAST_BATCH, LEAST_VALID = 4, 32
 BATCHES = 2
+#: About so long may the training take, and as long again the validation.
+SECONDS = 1.0
 
 
-def few_rows(data: Data, batch_size: int, *, whole_validation: bool = False) -> Data:
+def affordable_rows(seconds: float, batch_size: int) -> tuple[int, int]:
+    """Rows of a batch and of a validation that are tried in about two seconds.
+
+    Args:
+        seconds: of training on one row; a validation takes at most half of it.
+        batch_size: rows of a whole batch, which are enough.
+    """
+    affordable = SECONDS / max(seconds, 1e-9)
+    batch = min(batch_size, max(LEAST_BATCH, int(affordable / BATCHES)))
+    return batch, min(VALID_ROWS, max(LEAST_VALID, int(2 * affordable)))
+
+
+def few_rows(data: Data, batch_size: int, valid_rows: int = VALID_ROWS) -> Data:
     """Two batches to train on, and validation rows of all classes; drawn at random, and always the same.
 
     Args:
         data: all of it. It may be sorted by class.
         batch_size: rows of a batch.
-        whole_validation: whether all validation rows are taken, however many there are.
+        valid_rows: about so many validation rows are taken, where there are more.
     """
     generator = torch.Generator().manual_seed(0)
     train = torch.randperm(len(data.train_inputs), generator=generator)[: BATCHES * batch_size]
     valid = torch.arange(len(data.valid_inputs))
-    if not whole_validation and len(valid) > VALID_ROWS:
-        valid = _of_all_classes(data.valid_targets.cpu(), VALID_ROWS, generator)
+    if len(valid) > valid_rows:
+        valid = _of_all_classes(data.valid_targets.cpu(), valid_rows, generator)
     train, valid = train.to(data.train_inputs.device), valid.to(data.valid_inputs.device)
     return Data(
         data.train_inputs[train], data.train_targets[train], data.valid_inputs[valid], data.valid_targets[valid]

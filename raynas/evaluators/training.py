@@ -15,8 +15,8 @@ from torch import nn
 from raynas import costs
 from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
-from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, usable
-from raynas.evaluators.few import few_rows
+from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, rows_to_time, usable
+from raynas.evaluators.few import VALID_ROWS, affordable_rows, few_rows
 from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
 from raynas.evaluators.recipe import Recipe
 from raynas.evaluators.timing import Pace, seconds_of
@@ -84,20 +84,33 @@ class Training(Evaluator):
             torch.set_num_threads(before)
 
     def _decided(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:
+        asked = context.precision
+        ways = candidates(context.device, asked)
+        if ways == [Execution()]:
+            return ways[0].to_json()  # there is no choice, and nothing else to fall back on
         model, recipe = self._built(space, architecture, context)
-        data, asked = self._data(context.device), context.precision
-        some = any_of(len(data.train_inputs), recipe.batch_size, "timing").to(context.device)
-        few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
+        data = self._data(context.device)
         long = replace(context, max_steps=1_000)  # so that the learning rate has somewhere to go
+
+        def try_out(way: Execution) -> Callable[[], float]:
+            return small_steps(model, self.task, data, way, context.device)
+
+        failures: dict[Execution, Exception] = {}
+        if len(ways) == 1:
+            try:
+                try_out(ways[0])()
+            except Exception as error:
+                failures, ways = {ways[0]: error}, []
+        else:
+            seconds, failures = usable(try_out, ways)
+            ways = list(seconds)
+            count = rows_to_time(seconds, FEW_SAMPLES, recipe.batch_size, context.device)
+            some = any_of(len(data.train_inputs), count, "timing").to(context.device)
+            few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
 
         def step_of(way: Execution) -> Callable[[], None]:
             return TrainingEvaluation(copy.deepcopy(model), self.task, few, recipe, long, way).one_batch
 
-        def try_out(way: Execution) -> float:
-            passes = [small_step(model, self.task, few, way, context.device) for _ in range(2)]
-            return passes[1]  # the first one compiles kernels
-
-        ways, failures = usable(try_out, candidates(context.device, asked))
         words = {way: f"{type(error).__name__}: {first_line(error)}" for way, error in failures.items()}
         if not ways and asked == "bf16":
             raise UserError(
@@ -127,13 +140,13 @@ class Training(Evaluator):
         A block that knows no bfloat16, or wants its inputs contiguous, says nothing against the architecture.
         """
         try:
-            small_step(model, self.task, data, way, device)
+            small_steps(model, self.task, data, way, device)()
             return way
         except Exception as error:
             failed = error
         for other in (replace(way, layout="contiguous"), Execution()):
             with contextlib.suppress(Exception):
-                small_step(model, self.task, data, other, device)
+                small_steps(model, self.task, data, other, device)()
                 print(
                     f"this network is trained in {other.precision}, {other.layout}: in the search's {way.precision}, "
                     f"{way.layout} it fails ({type(failed).__name__}: {first_line(failed)})"
@@ -181,19 +194,26 @@ class Training(Evaluator):
         return _USUAL_METRICS if type(self.task).metrics is Task.metrics else ()
 
     def check(self, space: Space, architecture: Architecture, context: TrialContext) -> Measurement:
-        """Two batches, and a validation on a few rows of all classes; on all rows where it fails on those."""
+        """Two batches, and a validation on a few rows of all classes; fewer rows where a row takes long.
+
+        What fails on those is tried on whole batches and more rows, at last on all: the rows may be the reason.
+        """
         try:
             evaluation = self.start(space, architecture, replace(context, max_steps=1, step_seconds=None))
             size, data = evaluation.recipe.batch_size, evaluation.data
-            few = few_rows(data, size)
-            try:
-                return self._one_step(evaluation, few)
-            except UserError:
-                raise
-            except Exception:
-                if len(few.valid_inputs) == len(data.valid_inputs):
+            affordable, everything = self._affordable(evaluation), len(data.valid_inputs)
+            attempts = dict.fromkeys(
+                (batch, min(rows, everything)) for batch, rows in (affordable, (size, VALID_ROWS), (size, everything))
+            )
+            for batch, rows in attempts:
+                try:
+                    return self._one_step(evaluation, few_rows(data, batch, rows), batch)
+                except UserError:
                     raise
-                return self._one_step(evaluation, few_rows(data, size, whole_validation=True))
+                except Exception:
+                    if (batch, rows) == (size, everything):
+                        raise
+            raise AssertionError("the last attempt returns or raises")
         except UserError:
             raise
         except Exception as error:
@@ -202,8 +222,19 @@ class Training(Evaluator):
                 f"the architecture was {space.short_name(architecture)}"
             ) from error
 
-    def _one_step(self, like: TrainingEvaluation, data: Data) -> Measurement:
-        evaluation = TrainingEvaluation(like.model, self.task, data, like.recipe, like.context, like.execution)
+    def _affordable(self, evaluation: TrainingEvaluation) -> tuple[int, int]:
+        """Rows of a batch, and of a validation, in the check: by the seconds of a small step."""
+        device, size = evaluation.context.device, evaluation.recipe.batch_size
+        seconds = 0.0  # a GPU is quick, and its first steps are not
+        if device == "cpu":
+            with contextlib.suppress(Exception):  # the step itself will say what is wrong
+                step = small_steps(evaluation.model, self.task, evaluation.data, evaluation.execution, device)
+                seconds = min(step(), step())
+        return affordable_rows(seconds / FEW_SAMPLES, size)
+
+    def _one_step(self, like: TrainingEvaluation, data: Data, batch_size: int) -> Measurement:
+        recipe = replace(like.recipe, batch_size=batch_size)
+        evaluation = TrainingEvaluation(like.model, self.task, data, recipe, like.context, like.execution)
         return next(evaluation.measurements())
 
     def _input_dtype(self) -> str | None:
@@ -216,23 +247,25 @@ class Training(Evaluator):
         return self._copies[device]
 
 
-def small_step(model: nn.Module, task: Task, data: Data, way: Execution, device: str) -> float:
-    """Runs a copy of a network on a few samples as a training and a validation would, in some way; its seconds.
-
-    Raises:
-        Exception: whatever the network raises there.
+def small_steps(model: nn.Module, task: Task, data: Data, way: Execution, device: str) -> Callable[[], float]:
+    """Gives a function that runs a copy of a network on a few samples as a training and a validation would, in some
+    way; it returns its seconds, and raises whatever the network raises there.
     """
     network = way.place(copy.deepcopy(model), device)
     index = any_of(len(data.train_inputs), FEW_SAMPLES, "small step").to(device)
-    begun = time.perf_counter()
-    with way.autocast(device):
-        outputs = network.train()(way.arrange(task.prepare(data.train_inputs[index])))
-    task.loss(outputs.float(), data.train_targets[index]).backward()
-    with torch.no_grad(), way.autocast(device):
-        network.eval()(way.arrange(task.prepare(data.train_inputs[index])))
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - begun
+
+    def step() -> float:
+        begun = time.perf_counter()
+        with way.autocast(device):
+            outputs = network.train()(way.arrange(task.prepare(data.train_inputs[index])))
+        task.loss(outputs.float(), data.train_targets[index]).backward()
+        with torch.no_grad(), way.autocast(device):
+            network.eval()(way.arrange(task.prepare(data.train_inputs[index])))
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter() - begun
+
+    return step
 
 
 def first_line(error: Exception) -> str:

@@ -78,6 +78,22 @@ def test_the_fastest_way_is_taken_if_it_is_worth_it(sleeper: Callable[..., Any])
     assert fastest(sleeper({plain: 0.05, last: 0.049, half: 0.05, both: 0.06}), "cpu") == Execution()
 
 
+def test_the_timing_ends_as_soon_as_the_order_is_clear(sleeper: Callable[..., Any]) -> None:
+    plain, half = Execution(), Execution("bf16")
+    calls: list[Execution] = []
+
+    def taken(seconds: dict[str, float]) -> tuple[Execution, int, int]:
+        calls.clear()
+        steps = sleeper(seconds)
+        found = fastest(lambda way: lambda: (calls.append(way), steps(way)())[1], "cpu", [plain, half])
+        return found, calls.count(plain), calls.count(half)
+
+    assert taken({"fp32 contiguous": 0.05, "bf16 contiguous": 0.01}) == (half, 2, 2)
+    assert taken({"fp32 contiguous": 0.05, "bf16 contiguous": 0.07}) == (plain, 2, 2)
+    assert taken({"fp32 contiguous": 0.05, "bf16 contiguous": 0.048}) == (plain, 4, 4)
+    assert taken({"fp32 contiguous": 1.5, "bf16 contiguous": 1.4}) == (plain, 2, 2), "the time is up"
+
+
 def test_a_decision_travels_as_plain_values() -> None:
     training = Training(DIGITS)
     decision = training.decide(SPACE, SPACE.default(), TrialContext(0, 0, 3))

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from raynas.errors import TaskError
+from raynas.evaluators import training
 from raynas.evaluators.evaluator import Measurement, TrialContext
-from raynas.evaluators.few import VALID_ROWS, few_rows
+from raynas.evaluators.few import VALID_ROWS, affordable_rows, few_rows
 from raynas.evaluators.training import Training
 from raynas.space import Choice, Space, op
 from raynas.tasks.task import Data, Task
@@ -66,6 +67,28 @@ class ManyLabels(Task):
         if len(targets) < 1_000:
             raise ValueError("no row has the rare label")
         return {"rows": len(targets)}
+
+
+class Rows(ManyLabels):
+    """Says how many rows were validated, and how many a batch has."""
+
+    def metrics(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+        return {"rows": len(targets)}
+
+    def augment(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        self.batch = len(inputs)
+        return inputs
+
+
+@pytest.mark.parametrize(("seconds", "batch", "rows"), [(1e-5, 64, VALID_ROWS), (0.04, 50, 200), (60.0, 4, 32)])
+def test_the_check_takes_fewer_rows_where_a_row_takes_long(
+    seconds: float, batch: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "small_steps", lambda *_: lambda: seconds)
+    space, task = Space(head=op(torch.nn.Linear, out_features=2, bias=Choice(True, False))), Rows()
+    measurement = Training(task).check(space, space.default(), TrialContext(0, 0, 1))
+    assert (task.batch, measurement.metrics["val_rows"]) == (batch, rows)
+    assert affordable_rows(0.0, 64) == (64, VALID_ROWS)
 
 
 def test_what_fails_on_few_rows_is_tried_on_all() -> None:

@@ -16,7 +16,7 @@ from raynas.engine.run import _decisions
 from raynas.errors import UserError
 from raynas.evaluators import execution, training
 from raynas.evaluators.evaluator import TrialContext
-from raynas.evaluators.execution import Execution, candidates, has_bf16, usable
+from raynas.evaluators.execution import Execution, candidates, has_bf16, rows_to_time, usable
 from raynas.evaluators.synthetic import Synthetic
 from raynas.evaluators.training import Training
 from raynas.space import Choice, Space, op
@@ -110,11 +110,29 @@ def test_what_is_far_slower_on_a_few_samples_is_not_timed_further() -> None:
     plain, last, half, both = candidates_of_a_new_processor = [
         Execution(precision, layout) for precision in ("fp32", "bf16") for layout in ("contiguous", "channels_last")
     ]
+    calls: list[Execution] = []
+
+    def steps(seconds: dict[Execution, float]) -> Any:
+        def try_out(way: Execution) -> Any:
+            return lambda: calls.append(way) or seconds[way]
+
+        return try_out
+
     seconds = {plain: 1.0, last: 0.9, half: 47.0, both: 2.6}
-    assert usable(seconds.__getitem__, candidates_of_a_new_processor) == ([plain, last, both], {})
-    found, failures = usable({plain: 9.0, last: 1.0}.__getitem__, candidates_of_a_new_processor)
-    assert found == [plain, last]  # the first is what others are compared with
+    found, failures = usable(steps(seconds), candidates_of_a_new_processor)
+    assert (found, failures) == ({plain: 1.0, last: 0.9, both: 2.6}, {})
+    assert calls == [plain, plain, last, last, half, both, both], "what is hopeless is dropped at once"
+    found, failures = usable(steps({plain: 9.0, last: 1.0}), candidates_of_a_new_processor)
+    assert list(found) == [plain, last]  # the first is what others are compared with
     assert set(failures) == {half, both}
+
+
+def test_a_step_that_is_timed_has_fewer_samples_where_they_take_long() -> None:
+    two = dict.fromkeys([Execution(), Execution("fp32", "channels_last")], 0.1)
+    assert rows_to_time(two, 4, 64, "cpu") == 16
+    assert rows_to_time(two, 4, 8, "cpu") == 8
+    assert rows_to_time(dict.fromkeys(two, 9.0), 4, 64, "cpu") == 4
+    assert rows_to_time(dict.fromkeys(two, 9.0), 4, 64, "cuda") == 64
 
 
 def test_without_instructions_it_is_tried_only_where_a_person_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +142,8 @@ def test_without_instructions_it_is_tried_only_where_a_person_asks(monkeypatch: 
         assert not has_bf16("cpu")
         assert {way.precision for way in candidates("cpu")} == {"fp32"}
         assert candidates("cpu", "bf16") == [Execution("bf16")]
+        if capability == "AVX2":  # plain float32 is the only way: nothing is built or tried
+            assert Training(Digits()).decide(PICKY, None, CONTEXT) == Execution().to_json()  # type: ignore[arg-type]
         asked = TrialContext(0, 0, 1, precision="bf16")
         decided = Training(Digits()).decide(LAYOUTS, LAYOUTS.default(), asked)
         assert decided["precision"] == "bf16"
