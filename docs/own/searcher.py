@@ -43,5 +43,7 @@ class HillClimber(ArchitectureSearcher):
             """An attempt: an architecture, and where it is from (any JSON; ``raynas show`` says it)."""
             return self.space.mutate(parent.architecture, rng), {"kind": "mutation", "parents": [parent.number]}
 
-        # fresh() tries until an architecture is new, and gives None where the space is exhausted.
+        # fresh() tries until an architecture is new, and gives None where the space is exhausted. It also leaves out
+        # what is far beyond what a trial can afford, where the search knows that. A strategy that never calls it
+        # decides by itself: what it names is taken as it is.
         return self.fresh(history, rng, draw)

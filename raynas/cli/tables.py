@@ -12,7 +12,7 @@ from rich.table import Table
 
 from raynas.cli.console import make_console, make_table, say
 from raynas.cli.progress import standing
-from raynas.cli.words import big, brief, counted, near, shown, size_words
+from raynas.cli.words import big, brief, counted, flops_words, near, shown, size_words
 from raynas.durations import format_duration
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def print_outcome(result: SearchResult) -> None:
     say(console, f"{result.name} is {result.status}{_why(result)}; {_counts(result)}")
     if result.message:
         say(console, result.message)
+    if refused := _refused(result):
+        say(console, refused)
     if result.best is not None:
         console.print()
         say(console, f"the best by {result.objective}:")
@@ -79,6 +81,7 @@ def print_status(result: SearchResult) -> None:
         "space": f"{spec['space']}, task {spec['task']}",
         "strategy": f"{spec['strategy']}, scheduler {spec['scheduler']}, seed {spec['seed']}",
         "trials": _counts(result),
+        **({"refused": refused} if (refused := _refused(result)) else {}),
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
         result.objective.metric: f"{standing(history)} ({result.objective.words})",
         "folder": near(result.folder),
@@ -230,6 +233,21 @@ def _counts(result: SearchResult) -> str:
     saved = result.saved_share
     share = f"; early stopping saved {saved:.0%} of the training" if saved > 0 else ""
     return f"{total} ({counts}){share}" if counts else total
+
+
+def _refused(result: SearchResult) -> str:
+    """How much of what was drawn is far beyond what a trial can afford; empty where nothing was."""
+    from raynas.searchers.admission import FAR_BEYOND
+
+    refused, beyond = result.history.refused, result.history.beyond
+    if not refused and not beyond:
+        return ""
+    affordable = result.spec.get("affordable_flops")
+    limit = f" (more than {FAR_BEYOND:g} x {flops_words(affordable)})" if affordable is not None else ""
+    verb = "was" if refused == 1 else "were"
+    line = f"{counted(refused, 'drawn architecture')} {verb} far beyond what a trial can afford{limit}"
+    line += f", and {verb} not proposed"
+    return f"{line}; {counted(beyond, 'trial')} had to be as far beyond: nothing drawn fitted" if beyond else line
 
 
 def _take_home(result: SearchResult) -> list[str]:

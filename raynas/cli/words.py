@@ -34,6 +34,12 @@ def big(number: int) -> str:
     return str(number)
 
 
+def flops_words(flops: float) -> str:
+    """FLOPs for a reader: ``12.3 MFLOPs``."""
+    text = big(round(flops))
+    return f"{text} FLOPs" if text[-1].isdigit() else f"{text[:-1]} {text[-1]}FLOPs"
+
+
 def brief(value: Any) -> str:
     """A hole's value for a table: floats in four digits."""
     text = str(value)

@@ -11,7 +11,7 @@ import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +26,7 @@ from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.paths import absolute, home_folder
 from raynas.registry import is_file
-from raynas.space import Space
+from raynas.space import Architecture, Space
 from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Mode, Objective, mode_of
 
@@ -216,11 +216,23 @@ def _kept_or_found(group: str, spec: dict[str, Any], folder: SearchFolder | None
     return found
 
 
-def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | None = None) -> Any:
-    """The strategy, with the options resolved at the search's start (``folder``: the begun search's)."""
+def make_searcher(
+    spec: dict[str, Any],
+    space: Space,
+    folder: SearchFolder | None = None,
+    cost: Callable[[Architecture], Mapping[str, int]] | None = None,
+) -> Any:
+    """The strategy, with the options resolved at the search's start.
+
+    Args:
+        spec: where it says what a trial can afford (``affordable_flops``), what is far beyond that is not proposed.
+        space: the search's.
+        folder: the begun search's.
+        cost: what is known of an architecture before it is trained (``flops``).
+    """
     strategy = _kept_or_found("raynas.strategies", spec, folder, "propose")
     try:
-        return strategy(
+        searcher = strategy(
             space,
             seed=spec["seed"],
             objective=Objective(spec["metric"], spec["mode"]),
@@ -230,6 +242,14 @@ def make_searcher(spec: dict[str, Any], space: Space, folder: SearchFolder | Non
         raise SpecError(
             f"strategy {spec['strategy']!r} does not take these options {spec['strategy_options']}: {error}"
         ) from None
+    affordable = spec.get("affordable_flops")
+    if affordable is not None and cost is not None:
+        from raynas.searchers.admission import Admission
+        from raynas.searchers.searcher import ArchitectureSearcher
+
+        if isinstance(searcher, ArchitectureSearcher):  # any other class with ``propose`` decides by itself
+            searcher.admit_only(Admission(affordable, lambda architecture: cost(architecture).get("flops")))
+    return searcher
 
 
 def step_seconds(spec: dict[str, Any]) -> float | None:

@@ -240,6 +240,8 @@ class SearchResult:
                 "completed": counts["completed"],
                 "stopped": counts["stopped"],
                 "failed": counts["failed"],
+                "refused": history.refused,
+                "beyond": history.beyond,
             },
             "seconds": {"elapsed": round(history.elapsed_seconds, 3), "limit": self.spec.get("time")},
             "sessions": len(history.sessions),

@@ -131,12 +131,14 @@ def run(
     from raynas.engine.supervisor import supervise
     from raynas.engine.trainable import WorkerSetup
 
+    cost = _cost_of(parts, spec["trial_timeout"])
+    searcher = make_searcher(spec, parts.space, folder, cost)
     writer = Writer(folder.journal)
     session = Session(
         folder,
         number=len(history.sessions),
         space=parts.space,
-        searcher=make_searcher(spec, parts.space, folder),
+        searcher=searcher,
         rule=make_rule(spec, folder),
         objective=Objective(spec["metric"], spec["mode"]),
         strategy=spec["strategy"],
@@ -146,7 +148,7 @@ def run(
         keep_best=spec["keep_best"],
         finalists=spec["finalists"],
         repeats=spec["repeats"] or 0,
-        cost=_cost_of(parts, spec["trial_timeout"]),
+        cost=cost,
         progress=progress,
         judge=partial(judge_check, spec),
     )

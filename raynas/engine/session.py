@@ -179,6 +179,7 @@ class Session:
         if self.stop_reason is not None:
             return None
         number = len(self.history.trials)
+        refused: dict[str, Any] = {}
         if self.trials is not None and self.history.searched >= self.trials:
             return self._all_proposed("trials")
         if self.history.default is None:
@@ -192,6 +193,7 @@ class Session:
                 return self._all_proposed("exhausted")
             architecture, strategy, origin = proposal.architecture, self.strategy, proposal.origin
             trial_id, network_id = proposal.trial_id, proposal.network_id
+            refused = proposal.refusal_fields
             strategy = views.WARM if origin.get("kind") == views.WARM else strategy
         self.record(
             "trial_proposed",
@@ -204,6 +206,7 @@ class Session:
             origin=origin,
             session=self.number,
             **self._cost(architecture),
+            **refused,
         )
         return self.history.trials[number]
 

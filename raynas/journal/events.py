@@ -55,7 +55,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "search_started": ("working_folder", "warm_start"),
     "session_started": ("decisions", "explanation", "files", "void"),
-    "trial_proposed": ("params", "flops", "repeat_of", "repeat"),
+    "trial_proposed": ("params", "flops", "repeat_of", "repeat", "refused", "beyond"),
     "session_ended": ("recommended",),
 }
 

@@ -129,6 +129,8 @@ class History:
         judged: those of them at which the trial did not go on at once: it ended or was paused.
         scored: numbers in the order in which they got their first score.
         counts: how many trials are in each state.
+        refused: how many drawn architectures were far beyond what a trial can afford, and were not proposed.
+        beyond: how many trials are as far beyond, since the strategy drew nothing cheaper.
         steps_trained: steps measured over all trials.
         last_seq: ``seq`` of the last event applied; -1 at first.
     """
@@ -149,6 +151,7 @@ class History:
         self.judged: list[tuple[int, tuple[int, float]]] = []
         self.scored: list[int] = []
         self.counts: Counter[str] = Counter()
+        self.refused = self.beyond = 0
         self.steps_trained = 0
         self.last_seq = -1
         self._for_searchers: History | None = None  # where it differs from this one
@@ -332,6 +335,8 @@ class History:
         self.seen.add(record.trial_id)
         self.seen_networks.add(record.network_id)
         self.counts["proposed"] += 1
+        self.refused += event.get("refused", 0)
+        self.beyond += bool(event.get("beyond"))
 
     def _trial_started(self, event: Mapping[str, Any], time: float) -> None:
         record = self.running.get(event["trial"])

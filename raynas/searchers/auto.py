@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from raynas.counts import scientific
 from raynas.errors import SpecError
 from raynas.journal.history import History
+from raynas.searchers.admission import Admission
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.predictor import PredictorSearcher
 from raynas.searchers.random import RandomSearcher
@@ -84,6 +85,10 @@ class AutoSearcher(ArchitectureSearcher):
             space = space.replace("a space of", "a space of at least")
         budget = "any number of trials" if self.budget is None else f"{self.budget:,} trials"
         return f"predictor: {budget} in {space}; at random until {self.predictor.startup} have ended"
+
+    def admit_only(self, admission: Admission | None) -> None:
+        for strategy in (self.predictor, self.evolution, self.random):
+            strategy.admit_only(admission)
 
     @property
     def _whole(self) -> bool:

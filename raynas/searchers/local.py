@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from raynas.journal.history import LOWEST, History
+from raynas.searchers.admission import Refusals
 from raynas.searchers.ranking import FAILED, Ranking, Score
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Space
@@ -50,7 +52,8 @@ class LocalSearcher(ArchitectureSearcher):
     ) -> None:
         super().__init__(space, **common)
         self._climbs = _Climbs()
-        self._surrounded: set[str] = set()  # a cache: ids of architectures whose neighbours were all proposed
+        # A cache: ids of architectures whose neighbours were all proposed, or are far beyond what a trial can afford.
+        self._surrounded: set[str] = set()
 
     def update(self, history: History) -> None:
         self._climbs.follow(history)
@@ -66,19 +69,30 @@ class LocalSearcher(ArchitectureSearcher):
             place = history.trials[standing[climb]]
             if place.trial_id in self._surrounded:
                 continue
-            near = self._new_one(self.space.neighbours(place.architecture), history, rng)
-            if near is not None:
-                return self.proposal(near, {"kind": "neighbour", "parents": [place.number], "climb": climb})
+            refusals = Refusals(self.admission)
+            # Whether this place was looked at must not matter to the next: with an admission each has a generator.
+            own = rng if self.admission is None else self.rng(number, f"around {place.number}")
+            origin = {"kind": "neighbour", "parents": [place.number], "climb": climb}
+            for near in self._new_ones(self.space.neighbours(place.architecture), history, own):
+                found = refusals.settle(self.proposal(near, origin))
+                if found is not None and not found.beyond:
+                    return found
+                if refusals.full:
+                    return self._start(history, rng, started + 1)
             self._surrounded.add(place.trial_id)
         return self._start(history, rng, started + 1)
 
-    def _new_one(self, around: Sequence[Architecture], history: History, rng: random.Random) -> Architecture | None:
-        """A random one of those that were never proposed. (Of many, few are looked at: an id takes a while.)"""
+    def _new_ones(self, around: Sequence[Architecture], history: History, rng: random.Random) -> Iterator[Architecture]:
+        """Those that were never proposed, in random order. (Of many, few are looked at: an id takes a while.)"""
         if len(around) <= _FEW:
             untried = [near for near in around if self.space.trial_id(near) not in history.seen]
-            return rng.choice(untried) if untried else None
-        in_random_order = (around[place] for place in rng.sample(range(len(around)), len(around)))
-        return next((near for near in in_random_order if self.space.trial_id(near) not in history.seen), None)
+            while untried:
+                near = rng.choice(untried)
+                yield near
+                untried.remove(near)
+        else:
+            in_random_order = (around[place] for place in rng.sample(range(len(around)), len(around)))
+            yield from (near for near in in_random_order if self.space.trial_id(near) not in history.seen)
 
     def _start(self, history: History, rng: random.Random, climb: int) -> Proposal | None:
         def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
@@ -86,7 +100,7 @@ class LocalSearcher(ArchitectureSearcher):
 
         found = self.fresh(history, rng, draw)
         if found is not None and "climb" not in found.origin:
-            found = self.proposal(found.architecture, {**found.origin, "climb": climb})
+            found = replace(found, origin={**found.origin, "climb": climb})
         return found
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import LOWEST, History
+from raynas.searchers.admission import MOST_REFUSED, Refusals
 from raynas.searchers.features import Features
 from raynas.searchers.gaussian_process import Array, Posterior, normal_scores, posterior
 from raynas.searchers.ranking import Ranking, scores_of
@@ -130,13 +131,19 @@ class PredictorSearcher(ArchitectureSearcher):
             return self.fresh(history, rng, self.random_draw)
         expected = self.expect(history, list(candidates))
         listed = list(candidates.items())
+        refusals = Refusals(
+            self.admission, most=max(MOST_REFUSED, len(listed))
+        )  # its next best, as long as there is one
         kappa = self.kappa * (3 * rng.random() ** 2 if history.running else 1)
         for place, mean, doubt in expected.best_first(kappa, [rng.random() for _ in listed]):
             architecture, origin = listed[place]
             if self.space.trial_id(architecture) not in history.seen:
-                found = {"expected": round(mean, 2), "doubt": round(doubt, 2)}
-                return self.proposal(architecture, {"kind": "predictor", **origin, **found})
-        return self.fresh(history, rng, self.random_draw)
+                figures = {"expected": round(mean, 2), "doubt": round(doubt, 2)}
+                found = self.proposal(architecture, {"kind": "predictor", **origin, **figures})
+                settled = refusals.settle(found)
+                if settled is not None:
+                    return settled
+        return self.fresh(history, rng, self.random_draw, refusals)
 
     @one_blas_thread()
     def recommend(self, history: History, among: Collection[int] | None = None) -> int | None:

@@ -11,12 +11,12 @@ hooks, at the end of the class, feed a history in memory with the same kind of e
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -25,6 +25,7 @@ from ray.tune.search import Searcher
 from raynas.journal.events import decode, encode
 from raynas.journal.history import History
 from raynas.searchers import warm
+from raynas.searchers.admission import Admission, Proposal, Refusals
 from raynas.space import Architecture, Space
 from raynas.tasks.objective import Objective
 
@@ -32,16 +33,6 @@ from raynas.tasks.objective import Objective
 _DRAWS, _SAMPLES = 40, 100
 #: How many fillings it enumerates at most (some seconds' work, once a search).
 _ENUMERATED = 20_000
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a strategy names: an architecture, its ids, and how it came about (free JSON, for people and analyses)."""
-
-    architecture: Architecture
-    trial_id: str
-    network_id: str
-    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: One attempt at an architecture, with its origin.
@@ -94,6 +85,7 @@ class ArchitectureSearcher(Searcher, ABC):
         self.seed = seed
         self.max_concurrent = max_concurrent
         self.trials = trials
+        self.admission: Admission | None = None
         self._untried = _Enumeration(space)
         self._plain = _PlainHistory(objective, self._known(warm_start or ()))
 
@@ -116,6 +108,13 @@ class ArchitectureSearcher(Searcher, ABC):
     def update(self, history: History) -> None:
         """A chance to fill caches when the history has grown; must not change what ``propose`` answers."""
 
+    def admit_only(self, admission: Admission | None) -> None:
+        """From now on ``fresh`` refuses what is far beyond what a trial can afford (None: nothing is refused).
+
+        A strategy that proposes without ``fresh`` decides by itself: what it names is taken as it is.
+        """
+        self.admission = admission
+
     def rng(self, number: int, salt: str = "") -> random.Random:
         """The generator of a trial: the same in every process."""
         return random.Random(f"{self.seed}/{number}/{salt}")
@@ -132,21 +131,33 @@ class ArchitectureSearcher(Searcher, ABC):
         """A ``Draw`` that samples the space."""
         return self.space.sample(rng), {"kind": "random"}
 
-    def fresh(self, history: History, rng: random.Random, draw: Draw) -> Proposal | None:
+    def fresh(
+        self, history: History, rng: random.Random, draw: Draw, refusals: Refusals | None = None
+    ) -> Proposal | None:
         """An architecture whose trial id was never proposed, from ``draw`` if it can be.
 
         Where ``draw`` finds nothing new in some tens of attempts, the space is sampled; where that finds nothing
         either, the first untried architecture in the space's own order is taken (a space of up to 20,000 fillings is
         searched whole, a larger one that far, an infinite one not at all). None if there is none: the space is
         exhausted, for all practical purposes if it is large. Bounded in time.
+
+        What is far beyond what a trial can afford (``admit_only``) is not taken, but for the cheapest of it, where
+        there is nothing else or where many draws were refused (``refusals``: those of this proposal so far).
         """
-        attempts = [draw] * _DRAWS + ([self.random_draw] * _SAMPLES if draw != self.random_draw else [])
+        refusals = refusals or Refusals(self.admission)
+        more = draw != self.random_draw or self.admission is not None
+        attempts = [draw] * _DRAWS + ([self.random_draw] * _SAMPLES if more else [])
         for attempt in attempts:
             architecture, origin = attempt(rng)
             if self.space.trial_id(architecture) not in history.seen:
-                return self.proposal(architecture, origin)
-        untried = self._untried.first(history.seen)
-        return None if untried is None else self.proposal(untried, {"kind": "enumerated"})
+                found = refusals.settle(self.proposal(architecture, origin))
+                if found is not None:
+                    return found
+        for untried in self._untried.without(history.seen):
+            found = refusals.settle(self.proposal(untried, {"kind": "enumerated"}))
+            if found is not None:
+                return found
+        return refusals.cheapest()
 
     def _known(self, warm_start: Iterable[tuple[Architecture, int, float]]) -> list[dict[str, Any]]:
         """A warm start as the journal has it, but for the metric's name."""
@@ -208,19 +219,19 @@ class _Enumeration:
         self._rest: Iterator[Architecture] | None = None
         self._count = 0
 
-    def first(self, seen: set[str]) -> Architecture | None:
-        """The first architecture whose trial id is not in ``seen``."""
-        for trial_id, architecture in self._known:
+    def without(self, seen: set[str]) -> Iterator[Architecture]:
+        """The architectures whose trial ids are not in ``seen``. (One iterator at a time: it fills the cache.)"""
+        for trial_id, architecture in itertools.islice(self._known, len(self._known)):
             if trial_id not in seen:
-                return architecture
+                yield architecture
         if self._space.size() == math.inf:
-            return None
+            return
         if self._rest is None:
             self._rest = iter(self._space.enumerate())
         while self._count < _ENUMERATED:
             architecture_or_end = next(self._rest, None)
             if architecture_or_end is None:
-                return None
+                return
             self._count += 1
             trial_id = self._space.trial_id(architecture_or_end)
             if trial_id in self._ids:
@@ -228,8 +239,7 @@ class _Enumeration:
             self._ids.add(trial_id)
             self._known.append((trial_id, architecture_or_end))
             if trial_id not in seen:
-                return architecture_or_end
-        return None
+                yield architecture_or_end
 
     def __reduce__(self) -> tuple[type[_Enumeration], tuple[Space]]:
         return _Enumeration, (self._space,)  # Ray pickles searchers; a generator cannot be
@@ -258,7 +268,7 @@ class _PlainHistory:
     def proposed(self, ray_id: str, number: int, proposal: Proposal, architecture: dict[str, Any]) -> None:
         event = {"event": "trial_proposed", "trial": number, "ray_trial_id": ray_id, "architecture": architecture}
         ids = {"trial_id": proposal.trial_id, "network_id": proposal.network_id, "origin": dict(proposal.origin)}
-        self.apply(event | ids)
+        self.apply(event | ids | proposal.refusal_fields)
 
     def measured(self, ray_id: str, result: Mapping[str, Any]) -> None:
         number, objective = self._numbers.get(ray_id), self.history.objective

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from raynas.journal import read
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 
 #: Objects whose keys depend on the space or the task.
@@ -66,9 +68,10 @@ def strict(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with one small finished search, ``first``."""
+    """A home with one small finished search, ``first``, whose trials can afford little."""
     folder = tmp_path_factory.mktemp("home")
-    budget = ("--trials", "3", "--epochs", "2", "--workers", "1")
+    (folder / "little.yaml").write_text("space: mlp\naffordable_flops: 4_000\n")
+    budget = ("--trials", "3", "--epochs", "2", "--workers", "1", "--config", str(folder / "little.yaml"))
     shown = raynas("search", "mlp", "--name", "first", "--strategy", "random", "--seed", "1", *budget, home=folder)
     assert "first is finished: all its trials are made; 3 of 3 trials" in shown
     assert "trial 0 " in shown
@@ -92,6 +95,14 @@ def test_status(home: Path) -> None:
     keys = set(documented("raynas status NAME --json"))
     assert set(printed(document)) == with_trials(keys, document, "best", "default")
     assert document["trials"]["total"] == document["trials"]["limit"] == 3
+    events = read(home / "first" / "journal.jsonl")
+    proposed = [event for event in events if event["event"] == "trial_proposed"]
+    refused = sum(event.get("refused", 0) for event in proposed)
+    assert document["trials"]["refused"] == refused > 0
+    assert document["trials"]["beyond"] == 0
+    assert proposed[0]["flops"] > 16_000 >= max(event["flops"] for event in proposed[1:])
+    line = f"{refused} drawn architectures were far beyond what a trial can afford (more than 4 x 4 kFLOPs), "
+    assert line in " ".join(raynas("status", "first", home=home).split())
     assert document["status"] == "finished"
 
 

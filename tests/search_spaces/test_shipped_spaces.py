@@ -1,5 +1,6 @@
 """Properties of every shipped space, over random samples: they build, learn, round-trip, mutate inside the space."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from raynas.space import Architecture, Space
 from raynas.tasks.digits import Digits
 from raynas.tasks.task import Data, Task
 from search_spaces.mlp import mlp
-from search_spaces.resnet import resnet
+from search_spaces.resnet import default_plan, resnet
 
 SAMPLES = 25
 
@@ -123,6 +124,49 @@ def test_halving_stops_where_maps_get_small() -> None:
     assert sizes(3, 64) == [32, 32, 16, 8, 4]
     assert sizes(3, 224) == [56, 56, 28, 14, 7]
     assert sizes(3, 3) == [3, 3]
+
+
+@pytest.mark.parametrize("size", [3, 8, 28, 32, 48, 64, 96, 224])
+def test_the_default_fits_what_a_trial_can_afford(size: int) -> None:
+    found = []
+    for tenths in range(50, 101, 2):
+        task = Images(3, size)
+        task.affordable_flops = 10 ** (tenths / 10)
+        space = resnet(task)
+        found.append((task.affordable_flops, cost(space.network(space.default()), task.input_shape).flops))
+        assert default_plan(task).flops(task) == found[-1][1]
+    assert all(before[1] <= after[1] for before, after in itertools.pairwise(found))
+    assert all(flops <= affordable or flops == found[0][1] for affordable, flops in found)
+    usual = resnet(Images(3, size))
+    assert space.fingerprint == usual.fingerprint  # where it can afford ten thousand million
+    assert {flops for _, flops in found} > {found[-1][1]} or size == 3
+
+
+def test_a_shrunk_space_has_room_to_both_sides_and_its_parts_fit() -> None:
+    task = Images(3, 32)
+    task.affordable_flops = 3e6
+    space, rng = resnet(task), random.Random(0)
+    plan, default = default_plan(task), cost(resnet(task).network(space.default()), task.input_shape).flops
+    assert (plan.width, plan.depth, plan.stem_stride, plan.stages) == (24, 1, 4, 2)
+    drawn = [cost(space.network(space.sample(rng)), task.input_shape).flops for _ in range(20)]
+    assert min(drawn) < default * 0.7
+    assert max(drawn) > default * 2
+    for _ in range(3):
+        space.build(space.sample(rng), task.input_shape)(torch.randn(2, 3, 32, 32))
+
+
+# Where nobody knows what a trial can afford the space is what it was: searches begun with it go on.
+@pytest.mark.parametrize(
+    ("channels", "size", "fingerprint"),
+    [
+        (1, 8, "edbd6ae6d0a6bc9e"),
+        (3, 32, "da05fb73169062e5"),
+        (3, 64, "f270ed0a6e3eba05"),
+        (3, 224, "461a84e98c976eb7"),
+    ],
+)
+def test_without_a_limit_the_space_stays_what_it_was(channels: int, size: int, fingerprint: str) -> None:
+    assert resnet(Images(channels, size)).fingerprint == fingerprint
 
 
 # Worked out by hand below, not printed by the code under test.

@@ -74,6 +74,7 @@ def simulate(
                 trial_id=proposal.trial_id,
                 network_id=proposal.network_id,
                 origin=dict(proposal.origin),
+                **proposal.refusal_fields,
             )
         if not history.running:
             return events
