@@ -84,7 +84,6 @@ def _trained(training: Beside) -> dict[str, Any]:
     architecture = _architecture(found, training.network)
     torch.manual_seed(training.seed)
     network = _network(parts, architecture, training.network)
-    execution = _execution(found)
     recipe = {"batch_size": spec["batch_size"]} if spec.get("batch_size") else {}
     recipe |= parts.space.network(architecture).recipe
     seconds = training.seconds or spec.get("trial_time")
@@ -94,7 +93,7 @@ def _trained(training: Beside) -> dict[str, Any]:
         **({"seconds": seconds, "steps": spec["epochs"]} if seconds else {"epochs": spec["epochs"]}),
         seed=training.seed,
         threads=training.threads,
-        execution=execution,
+        execution=execution(found),
         **recipe,
     )
     there = evaluate(done.model, task, training.test)
@@ -124,7 +123,7 @@ def _network(parts: Parts, architecture: Architecture, network: Network) -> nn.M
     return parts.space.build(architecture, task.input_shape, task.input_dtype)
 
 
-def _execution(found: raynas.SearchResult) -> Execution:
+def execution(found: raynas.SearchResult) -> Execution:
     """The arithmetic that the search decided on."""
     decisions = found.history.sessions[0].started.get("decisions") or {}
     return Execution.of({key: decisions[key] for key in ("precision", "layout", "compile") if key in decisions})

@@ -11,7 +11,7 @@ from typing import Any
 import raynas
 from raynas.durations import format_duration
 from raynas.resources import available_cpus
-from tests.bench.beside import Beside, trained
+from tests.bench.beside import Beside, execution, trained
 from tests.bench.kept_back import once, searched, split, taken
 from tests.bench.mixed_sizes import mixed_sizes
 
@@ -67,8 +67,9 @@ class Bench:
 
     def random(self, name: str, seed: int) -> raynas.SearchResult:
         """Random search on the same plan."""
-        spec = raynas.load(self.search(name, seed, PLAN), self.home).spec
-        settings = plan_of(spec) | {"data": spec["data"], "seconds": self.seconds, "seed": seed, "strategy": "random"}
+        planned = raynas.load(self.search(name, seed, PLAN), self.home)
+        settings = plan_of(planned.spec) | {"seconds": self.seconds, "seed": seed, "strategy": "random"}
+        settings |= {"data": planned.spec["data"], "precision": execution(planned).precision}
         return searched(self.home, self.search(name, seed, "random"), SPACE, settings)
 
     def found(self, name: str, seed: int, way: str) -> dict[str, Any]:
