@@ -298,35 +298,31 @@ class _Plan:
         """Batch size, and what a trial can afford, where its budget is a time; the default's pace with those."""
         if self.parts.given_evaluator is not None:
             return pace, {}
-        settings: dict[str, Any] = {}
-        batch = self._batch(size, pace, full)
-        if batch != pace.batch_size:
+        least = budget.least_samples(self.train_size, pace.batch_size, self.own_epochs)
+        affordable = self.speed.affordable(size, full / least)
+        settings: dict[str, Any] = {"affordable_flops": affordable}
+        pace = self.speed.pace(size, affordable) or pace
+        batch, pace = self._batch(size, affordable, pace, full)
+        if batch != self.parts.evaluator.recipe.batch_size:
             settings["batch_size"] = batch
-            pace = self.speed.pace(size, batch_size=batch) or pace
-        line = self.speed.line(size, batch)
-        affordable = line.affordable(full / budget.least_samples(self.train_size, batch, self.own_epochs))
-        settings["affordable_flops"] = affordable = float(f"{affordable:.3g}")
-        made = self.speed.parts_at(size, affordable)
-        if made.space.fingerprint != self.speed.parts_at(size).space.fingerprint:
-            pace = self.speed.pace(size, affordable, batch_size=batch) or pace
         return pace, settings
 
-    def _batch(self, size: Size | None, pace: Pace, full: float) -> int:
+    def _batch(self, size: Size | None, affordable: float, pace: Pace, full: float) -> tuple[int, Pace]:
         """The batch size: smaller where a trial has few steps, larger where that trains far more images a second."""
-        if self.asked["batch_size"] is not None:
-            return int(self.asked["batch_size"])
-        if "recipe.batch_size" in self.parts.space.holes():
-            return pace.batch_size
         batch = pace.batch_size
+        if self.asked["batch_size"] is not None or "recipe.batch_size" in self.parts.space.holes():
+            return batch, pace
         if budget.smaller_batch(batch, full / pace.train_seconds):
-            half = self.speed.pace(size, batch_size=batch // 2)
-            return batch // 2 if half and half.train_seconds <= pace.train_seconds * budget.LARGER_BATCH_GAIN else batch
+            half = self.speed.pace(size, affordable, batch_size=batch // 2)
+            if half is not None and half.train_seconds <= pace.train_seconds * budget.LARGER_BATCH_GAIN:
+                return batch // 2, half
+            return batch, pace
         while budget.larger_batch(batch, full / pace.train_seconds, self.train_size):
-            twice = self.speed.pace(size, batch_size=2 * batch)
+            twice = self.speed.pace(size, affordable, batch_size=2 * batch)
             if twice is None or twice.train_seconds * budget.LARGER_BATCH_GAIN > pace.train_seconds:
                 break
             batch, pace = 2 * batch, twice
-        return batch
+        return batch, pace
 
     def _expected(self, settings: Mapping[str, Any], full: float, pace: Pace) -> int:
         """How many trials there will be."""

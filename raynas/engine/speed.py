@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +27,10 @@ Size = tuple[int, int]
 _SAMPLES = 12
 #: A sample that is so many times as dear as the default says no more about those that are affordable.
 _DEAREST = 8.0
+#: So many times at most what is affordable is reckoned, and the default that fits it measured.
+_REFINED = 3
+#: At least this share of what would be affordable if time and FLOPs were proportional is.
+_TRUSTED = 0.3
 
 
 class Speed:
@@ -46,7 +51,11 @@ class Speed:
             with suppress(AttributeError):
                 task.affordable_flops = affordable
             # A copy, since what it adopts here is not for the search.
-            evaluator = copy.copy(own.given_evaluator) if own.given_evaluator else make_evaluator(None, task)
+            evaluator = (
+                copy.copy(own.given_evaluator)
+                if own.given_evaluator
+                else make_evaluator(None, task, self.asked["batch_size"])
+            )
             made = replace(own, task=task, space=make_space(own.space_source, task), evaluator=evaluator)
             if self.decisions is None:
                 seed, precision = self.asked["seed"] or 0, self.asked["precision"]
@@ -78,10 +87,28 @@ class Speed:
             )
         return self._paces[key]
 
-    def line(self, size: Size | None, batch_size: int) -> SpeedLine:
-        """Of the space's default, and of a cheap and a dear sample of it."""
+    def affordable(self, size: Size | None, seconds: float) -> float:
+        """FLOPs of the networks that train in so many seconds a sample.
+
+        The space's default, a cheap and a dear sample are measured; then the default that fits what they say, and what
+        is affordable is reckoned again with it: small networks are slower than their FLOPs would have them.
+        """
+        paces = self._spread(size)
+        affordable, fitted = 0.0, ""
+        for _ in range(_REFINED):
+            affordable = _affordable(paces, seconds)
+            made = self.parts_at(size, affordable)
+            if made.space.fingerprint == fitted:
+                break
+            fitted = made.space.fingerprint
+            pace = self.pace(size, affordable)
+            paces += [pace] if pace is not None else []
+        return affordable
+
+    def _spread(self, size: Size | None) -> list[Pace]:
+        """The paces of the space's default, and of a cheap and a dear sample of it."""
         made = self.parts_at(size)
-        default = self.pace(size, batch_size=batch_size)
+        default = self.pace(size)
         assert default is not None
         rng = random.Random(0)
         shape = made.evaluator.task.input_shape
@@ -96,6 +123,16 @@ class Speed:
         for flops, sample in {id(each[1]): each for each in (drawn[:1] + drawn[-1:])}.values():
             fewer = min(1.0, default.flops / max(1, flops))  # the same time a step, whatever the size of the network
             with suppress(Exception):  # a sample that fails is its trial's trouble
-                pace = self.pace(size, architecture=sample, batch_size=max(8, int(batch_size * fewer)))
+                pace = self.pace(size, architecture=sample, batch_size=max(8, int(default.batch_size * fewer)))
                 paces += [pace] if pace is not None else []
-        return SpeedLine.through(paces)
+        return paces
+
+
+def _affordable(paces: list[Pace], seconds: float) -> float:
+    """FLOPs by the line through the two paces that are nearest, to three digits.
+
+    What lies below all that was measured is not trusted to the line alone: small differences decide its slope.
+    """
+    near = sorted(paces, key=lambda pace: abs(math.log(pace.train_seconds / seconds)))[:2]
+    least = _TRUSTED * near[0].flops * min(1.0, seconds / near[0].train_seconds)
+    return float(f"{max(least, SpeedLine.through(near).affordable(seconds)):.3g}")

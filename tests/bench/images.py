@@ -15,31 +15,8 @@ import os
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as parquet
-
-import raynas
-from raynas.engine.folder import SearchFolder
-
-
-def split(data: Path, kept_back: int, folder: Path) -> tuple[Path, Path]:
-    """The data set without its last images, and those."""
-    paths = folder / "train.parquet", folder / "test.parquet"
-    if not all(path.exists() for path in paths):
-        table = parquet.read_table(data)
-        count = len(table) - kept_back
-        for path, part in zip(paths, (table.slice(0, count), table.slice(count)), strict=True):
-            parquet.write_table(part, path)
-    return paths
-
-
-def searched(home: Path, name: str, space: str, settings: dict[str, Any]) -> raynas.SearchResult:
-    """The search of that name, brought to its end."""
-    folder = SearchFolder(home, name)
-    if not folder.path.exists():
-        return raynas.search(space, name=name, home=home, mlflow=False, **settings)
-    return raynas.resume(name, home=home)
+from tests.bench.kept_back import searched, split, taken
 
 
 def main() -> None:
@@ -59,7 +36,7 @@ def main() -> None:
         home = arguments.home or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
         data, test = split(arguments.data, arguments.kept_back, home)
-        shared = {"data": str(data), "trial_time": arguments.trial_time}
+        shared = {"data": str(data), "trial_time": arguments.trial_time, "mlflow": False}
         lone = {"strategy": "random", "scheduler": "none", "trials": 1, "workers": 1, "seconds": None}
         timed = {"seconds": arguments.time, "workers": arguments.workers}
         ways = {
@@ -73,8 +50,7 @@ def main() -> None:
             for way, settings in ways.items():
                 settings = {key: value for key, value in settings.items() if value is not None}
                 found = searched(home, f"{way}-{seed}", arguments.space, {**shared, **settings, "seed": seed})
-                trial = found.recommended.trial if found.recommended is not None else found.best
-                assert trial is not None, "nothing was measured in that time; give more"
+                trial = taken(found)
                 number = trial.number
                 there = found.evaluate(test, trial=number)[number]
                 value = found.history.value(trial)

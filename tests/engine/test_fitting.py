@@ -170,7 +170,7 @@ def test_what_cannot_be_is_refused_with_what_would(
 
 
 def test_too_little_time_for_many_trials_is_said(photos: Path, machine: Any, unchecked: None) -> None:
-    machine(1e9)
+    machine(1e8)
     plan = planned(photos, seconds="1m")
     assert plan.trials < budget.LEAST_TRIALS
     assert f"for {budget.LEAST_TRIALS} trials give --time" in plan.lines[1]
