@@ -28,6 +28,9 @@ class Gate(nn.Module):
 
 def convnet(task) -> Space:
     """The first sentence of the docstring is what ``raynas spaces`` shows. ``task``: its input_shape, num_classes."""
+    # task.affordable_flops is what a trial can afford, where a search with a limit on time has measured it (else None):
+    # a space may choose its default and its widths by it, as resnet does.
+    #
     # A hole with a name is one hole wherever it is used: the whole network has one activation.
     act = Choice(op(nn.ReLU), op(nn.SiLU), op(nn.GELU), name="activation")
 

@@ -131,9 +131,8 @@ class PredictorSearcher(ArchitectureSearcher):
             return self.fresh(history, rng, self.random_draw)
         expected = self.expect(history, list(candidates))
         listed = list(candidates.items())
-        refusals = Refusals(
-            self.admission, most=max(MOST_REFUSED, len(listed))
-        )  # its next best, as long as there is one
+        # Where the best is refused its next best is taken, as long as there is one.
+        refusals = Refusals(self.admission, most=max(MOST_REFUSED, len(listed)))
         kappa = self.kappa * (3 * rng.random() ** 2 if history.running else 1)
         for place, mean, doubt in expected.best_first(kappa, [rng.random() for _ in listed]):
             architecture, origin = listed[place]

@@ -75,6 +75,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = raynas("search", "mlp", "--name", "first", "--strategy", "random", "--seed", "1", *budget, home=folder)
     assert "first is finished: all its trials are made; 3 of 3 trials" in shown
     assert "trial 0 " in shown
+    assert "far beyond what a trial can afford (more than 4 x 4 kFLOPs)" in " ".join(shown.split())
     assert "raynas resume first --trials 6" in shown
     assert "in all, one trial at a time; val_accuracy, larger is better" in shown
     assert "the best by val_accuracy, larger is better:" in shown

@@ -13,7 +13,7 @@ from torch import nn
 
 from raynas.journal import History
 from raynas.schedulers.rungs import Rungs
-from raynas.searchers.admission import FAR_BEYOND, MOST_REFUSED, Admission
+from raynas.searchers.admission import FAR_BEYOND, MOST_REFUSED, Admission, Proposal
 from raynas.searchers.auto import AutoSearcher
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.local import LocalSearcher
@@ -117,3 +117,18 @@ def test_what_has_no_known_cost_is_admitted(strategy: str) -> None:
     history = History.from_events(simulate(searcher, score, 8))
     assert len(history.seen) == 8
     assert history.refused == history.beyond == 0
+
+
+class Own(ArchitectureSearcher):
+    """Names the dearest architectures, and never asks ``fresh``."""
+
+    def propose(self, history: History, number: int) -> Proposal:
+        return self.proposal(list(self.space.enumerate())[-number], {})
+
+
+def test_a_strategy_that_never_asks_for_a_fresh_one_is_taken_at_its_word() -> None:
+    searcher = Own(wide_space())
+    searcher.admit_only(Admission(1, flops))
+    history = History.from_events(simulate(searcher, score, 4))
+    assert min(flops(record.architecture) for number, record in history.trials.items() if number) > FAR_BEYOND
+    assert history.refused == 0
