@@ -8,6 +8,7 @@ rule)? And did as many trials again find a better one at the rung of the best?
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import sys
@@ -49,6 +50,7 @@ def main() -> None:
     if not data:
         sys.exit("set RAYNAS_DATA to the folder of the tables")
     print(f"{'table':30}{'strategy':11}{'after':>6}   last third gained: runs, better    gained nothing: runs, better")
+    total: dict[str, dict[bool, list[bool]]] = {key: {True: [], False: []} for key in (*STRATEGIES, "all")}
     for name, what in TABLES.items():
         table = read_table(Path(data) / f"{name}.parquet")
         space = space_of_table(table, what.get("space"), holes=what.get("holes"))
@@ -67,8 +69,16 @@ def main() -> None:
                         continue
                     rung = known.key(best)[0]
                     better[gain.gain > 0].append(best_at(run, rung, 2 * count) > best_at(run, rung, count))
-                words = [f"{len(b):>4}  {sum(b) / max(1, len(b)):.0%}" for b in (better[True], better[False])]
-                print(f"{name:30}{strategy:11}{count:>6}   {words[0]:>28}   {words[1]:>28}", flush=True)
+                tell(f"{name:30}{strategy:11}{count:>6}", better)
+                for key, gained in itertools.product((strategy, "all"), better):
+                    total[key][gained] += better[gained]
+    for key, better in total.items():
+        tell(f"{key:47}", better)
+
+
+def tell(head: str, better: dict[bool, list[bool]]) -> None:
+    words = [f"{len(found)}  {sum(found) / max(1, len(found)):.0%}" for found in (better[True], better[False])]
+    print(f"{head}   {words[0]:>28}   {words[1]:>28}", flush=True)
 
 
 if __name__ == "__main__":

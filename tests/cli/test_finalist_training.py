@@ -14,6 +14,7 @@ from raynas.cli.finalist_training import finalist_training
 from raynas.cli.tables import print_outcome
 from raynas.engine.folder import SearchFolder
 from raynas.engine.result import SearchResult
+from raynas.errors import SpecError
 from raynas.journal import History
 
 EPOCHS = 9
@@ -147,6 +148,8 @@ def test_the_command_works_as_it_is_printed(
     stopped = raynas.load("by-time")
     assert stopped.reason == "interrupted"
     assert "--trials" in printed(capsys, stopped)
+    with pytest.raises(SpecError, match="only the time limits this search; give --trials as well"):
+        raynas.resume("by-time", finalists=2)  # it has time left: is it for new networks, or for these?
     ended = raynas.resume("by-time", seconds=stopped.history.elapsed_seconds + 0.01)
     assert ended.reason == "time"
     command = printed(capsys, ended)
