@@ -8,6 +8,8 @@ from raynas.journal.recent_gain import recent_gain
 
 #: What as many trials again bring, measured (docs/benchmarks.md).
 FORECAST = "as many trials again find a better one in about two searches of three"
+#: Values that cannot be bettered, of what RayNAS measures itself.
+_PERFECT = {"val_accuracy": 1.0, "val_loss": 0.0}
 
 
 def gain_words(history: History) -> str:
@@ -23,3 +25,12 @@ def gain_words(history: History) -> str:
     if found.gain and len({shown(value) for _, value in found.points[-2:]}) == 1:
         gained = "almost nothing"  # less than the digits show
     return f"{text}: the last {found.trials:,} gained {gained}"
+
+
+def outlook_words(history: History) -> str:
+    """The same, and what more time would bring; "" where it is too early to tell."""
+    words, best, objective = gain_words(history), history.best_trial, history.objective
+    if not words or best is None or objective is None:
+        return ""
+    perfect = history.value(best) == _PERFECT.get(objective.metric)
+    return f"{words}; {'no value can be better' if perfect else FORECAST}"

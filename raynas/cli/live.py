@@ -32,8 +32,9 @@ from raynas.running_clock import RunningClock
 REFRESHES_PER_SECOND = 4
 #: Rows of trials, and how many of them at most are of trials under way.
 ROWS, RUNNING_ROWS = 9, 4
-#: Lines below the figures that are not rows of trials: an empty one, the columns' heads, what is waited for, the last.
-_OTHER_LINES = 4
+#: Lines beside the figures that are not rows of trials: title and bar above them; below them an empty one, the columns'
+#: heads, what is waited for, the last one, and one to spare.
+_OTHER_LINES = 7
 
 _STYLES = {"completed": "green", "stopped": "yellow", "failed": "red"}
 _WORDS = {"completed": "done", "stopped": "stopped early", "failed": "failed"}
@@ -141,9 +142,9 @@ class LiveDisplay:
         now = self._clock()
         figures = [*_flow(self._counts(), width), *_flow([*self._figures(), *self._rates(now)], width)]
         gain: list[Text] = list(Text(self._gain, "dim").wrap(self._live.console, width)) if self._gain else []
-        rows = min(ROWS, height - _OTHER_LINES - 2 - len(figures))
+        rows = min(ROWS, height - _OTHER_LINES - len(figures))
         if len(gain) <= rows:  # in a low terminal it has no room
-            figures, rows = [*figures, *gain], min(rows, height - _OTHER_LINES - 2 - len(figures) - len(gain))
+            figures, rows = [*figures, *gain], min(rows, height - _OTHER_LINES - len(figures) - len(gain))
         yield self._title()
         yield self._bar(width, now)
         yield from figures

@@ -41,11 +41,12 @@ class Pace:
             return pace
         last = history.sessions[-1]
         pace._begin(last.started)
-        begun = [trial.started_at for trial in history.trials.values() if (trial.started_at or 0.0) >= last.started_at]
-        ended = [n for n in history.ended if (history.trials[n].ended_at or 0.0) >= last.started_at]
+        starts = [trial.started_at for trial in history.trials.values() if trial.started_at is not None]
+        begun = [start for start in starts if start >= last.started_at]
+        ended = [number for number in history.ended if (history.trials[number].ended_at or 0.0) >= last.started_at]
         if begun:
             before = history.elapsed_seconds - last.seconds
-            pace._first_start = before + min(filter(None, begun)) - last.started_at
+            pace._first_start = before + min(begun) - last.started_at
         pace._ended_before = len(history.ended) - len(ended)
         pace._last_taken = last.last_event_at
         return pace

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from raynas.cli.console import make_console, make_table, say
 from raynas.cli.finalist_training import finalist_training, typed_duration
-from raynas.cli.gain_words import FORECAST, gain_words
+from raynas.cli.gain_words import outlook_words
 from raynas.cli.pace import Pace
 from raynas.cli.progress import standing
 from raynas.cli.words import big, brief, counted, near, shown, size_words
@@ -53,8 +53,8 @@ def print_outcome(result: SearchResult) -> None:
         _hole_by_hole(console, result, result.best)
         winner.print_recommendation(console, result)
     console.print()
-    if gain := gain_words(result.history):
-        say(console, f"{gain}; {FORECAST}")
+    if outlook := outlook_words(result.history):
+        say(console, outlook)
     say(console, f"results: {near(result.folder)}")
     if result.best is not None:
         for place, command in enumerate([*_take_home(result), _go_on(result)]):
@@ -85,7 +85,7 @@ def print_status(result: SearchResult) -> None:
         say(console, result.message)
     limit = f" of {format_duration(spec['time'])}" if spec.get("time") else ""
     left = "" if result.status in ("finished", "failed") else _left(result)
-    gain = gain_words(history)
+    outlook = outlook_words(history)
     for key, value in {
         "space": f"{spec['space']}, task {spec['task']}",
         "strategy": f"{spec['strategy']}, scheduler {spec['scheduler']}, seed {spec['seed']}",
@@ -93,7 +93,7 @@ def print_status(result: SearchResult) -> None:
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
         **({"left": left} if left else {}),
         result.objective.metric: f"{standing(history)} ({result.objective.words})",
-        **({"more time": f"{gain}; {FORECAST}"} if gain else {}),
+        **({"more time": outlook} if outlook else {}),
         "folder": near(result.folder),
         **({"MLflow": trouble} if (trouble := result.tracking_problem) else {}),
         "next": _go_on(result),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raynas.cli.gain_words import gain_words
+from raynas.cli.gain_words import FORECAST, gain_words, outlook_words
 from raynas.cli.progress import ProgressLines, remarks, watched
 from raynas.cli.words import shown
 from raynas.journal import History
@@ -166,6 +166,9 @@ def test_a_gain_that_the_digits_do_not_show_is_almost_nothing() -> None:
         watch.run_trial(number, value)
     words = "best 0.6600 after 3 trials, 0.6600 after 6, 0.6600 after 9: the last 3 gained almost nothing"
     assert gain_words(watch.report._history) == words
+    assert outlook_words(watch.report._history) == f"{words}; {FORECAST}"
+    watch.run_trial(9, 1.0)
+    assert outlook_words(watch.report._history).endswith("the last 3 gained 0.3400; no value can be better")
 
 
 def test_figures_have_four_digits() -> None:

@@ -1,8 +1,13 @@
-"""The last lines of a search's outcome: how the winner is trained further. The command works as it is printed."""
+"""The last lines of a search's outcome: how the winner is trained further. The command works as it is printed.
+
+And what ``raynas status`` says of the time that is left.
+"""
 
 from __future__ import annotations
 
+import math
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +16,13 @@ import pytest
 import raynas
 from raynas.cli.app import call
 from raynas.cli.finalist_training import finalist_training
-from raynas.cli.tables import print_outcome
+from raynas.cli.tables import print_outcome, print_status
+from raynas.engine import interrupt
 from raynas.engine.folder import SearchFolder
 from raynas.engine.result import SearchResult
 from raynas.errors import SpecError
 from raynas.journal import History
+from raynas.running_clock import RunningClock
 
 EPOCHS = 9
 
@@ -34,10 +41,14 @@ def events(
     objective = {"metric": "val_accuracy", "mode": "max"}
     spec = {"trials": trials, "time": time, "epochs": EPOCHS, **spec}
     told: list[dict[str, Any]] = [{"event": "search_started", "name": "s", "spec": spec, "objective": objective}]
-    told.append({"event": "session_started", "session": 0, "workers": 2, "changes": {}, "elapsed": 0.0})
+    limits = {"trials": trials, "seconds": time}
+    told.append(
+        {"event": "session_started", "session": 0, "workers": 2, "changes": {}, "limits": limits, "elapsed": 0.0}
+    )
     for number in range(count + under_way):
         ids = {"trial_id": f"t{number}", "network_id": f"n{number}", "architecture": {"a": number}}
         told.append({"event": "trial_proposed", "trial": number, **ids})
+        told.append({"event": "trial_started", "trial": number})
         for step in range(1, EPOCHS + 1) if number < count else ():
             last = step == EPOCHS
             decision = {"decision": "stop" if last else "continue", "stop_reason": "budget" if last else None}
@@ -95,6 +106,22 @@ def test_it_is_not_said_where_it_makes_no_sense(tmp_path: Path) -> None:
     assert training(tmp_path, [*told, {"event": "trial_proposed", "trial": 7, **again}]) is None, "they were trained"
 
 
+@pytest.mark.parametrize("reason", ["interrupted", "time"])
+def test_status_says_what_is_left_and_what_more_time_brings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
+    names = {"space": "mlp", "task": "digits", "strategy": "random", "scheduler": "none", "seed": 1}
+    told = events(9, reason, trials=None, time=400, **names)
+    print_status(SearchResult(SearchFolder(tmp_path, "s"), History.from_events(told)))
+    said = dict(line.strip().split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line[:2] == "  ")
+    assert ("left" in said) == (reason == "interrupted")
+    assert said.get("left", "5m00s, about 27 more trials") == "5m00s, about 27 more trials"  # 9 in 100 s
+    assert said["more"] == (
+        "time    best 0.5200 after 3 trials, 0.5500 after 6, 0.5800 after 9: the last 3 gained 0.0300; "
+        "as many trials again find a better one in about two searches of three"
+    )
+
+
 def printed(capsys: pytest.CaptureFixture[str], result: raynas.SearchResult) -> list[str]:
     """The command under the outcome's last words, as its words."""
     capsys.readouterr()
@@ -111,17 +138,17 @@ def repeats(result: raynas.SearchResult) -> int:
     return sum(result.history.trials[number].state == "completed" for number in result.history.repeats)
 
 
-def stopped_after(home: Path, count: int, name: str) -> Any:
-    """Asks a search to stop, as Ctrl-C does, once so many trials have ended."""
-    ended = 0
+class Day:
+    """A clock that is a day ahead once two trials have ended: a search's time is then used up, on any machine."""
 
-    def watch(event: dict[str, Any]) -> None:
-        nonlocal ended
-        ended += event["event"] == "trial_ended"
-        if ended == count:
-            SearchFolder(home, name).stop.write_text("the test\n")
+    def __init__(self) -> None:
+        self.ended = 0
 
-    return watch
+    def watch(self, event: dict[str, Any]) -> None:
+        self.ended += event["event"] == "trial_ended"
+
+    def read(self) -> float:
+        return time.monotonic() + (86_400.0 if self.ended >= 2 else 0.0)
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -144,14 +171,12 @@ def test_the_command_works_as_it_is_printed(
     assert "trained again with other seeds (mean of the repeats alone)" in (said := capsys.readouterr().out)
     assert "to be sure of the winner" not in said
 
-    raynas.search("mlp", name="by-time", seconds="24h", progress=stopped_after(tmp_path, 2, "by-time"), **usual)
-    stopped = raynas.load("by-time")
-    assert stopped.reason == "interrupted"
-    assert "--trials" in printed(capsys, stopped)
+    day = Day()
+    monkeypatch.setattr(interrupt, "RunningClock", lambda: RunningClock(day.read, math.inf))
+    ended = raynas.search("mlp", name="by-time", seconds="24h", progress=day.watch, **usual)
+    assert (ended.reason, ended.status) == ("time", "finished")
     with pytest.raises(SpecError, match="only the time limits this search; give --trials as well"):
-        raynas.resume("by-time", finalists=2)  # it has time left: is it for new networks, or for these?
-    ended = raynas.resume("by-time", seconds=stopped.history.elapsed_seconds + 0.01)
-    assert ended.reason == "time"
+        raynas.resume("by-time", finalists=2, seconds="48h")  # is the time for new networks, or for these?
     command = printed(capsys, ended)
     assert command[:-1] == ["resume", "by-time", "--finalists"]
     assert call(command) == 0
