@@ -11,6 +11,7 @@
 #   make bench-share     what share of the cores' time a search spends in training  (RAYNAS_DATA, or ARGS="--data FILE")
 #   make bench-images    what half an hour of searching on real images finds  (RAYNAS_DATA; hours; ARGS="--home FOLDER")
 #   make bench-fit       what a search finds that is given nothing but data and a time  (RAYNAS_DATA; hours; ARGS="--home FOLDER")
+#   make bench-more-trials  whether as many trials again find a better one  (RAYNAS_DATA; a minute)
 #   make bench-search    strategies on tables of measured networks, in virtual time  (RAYNAS_DATA; ARGS="curves" …)
 #
 # PYTHON=python3.12 make env   takes another interpreter (3.10 or newer).
@@ -19,7 +20,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-images bench-fit bench-search clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-images bench-fit bench-search bench-more-trials clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -69,6 +70,8 @@ bench-images: env
 
 bench-fit: env
 	$(BIN)/python -m tests.bench.fit $(ARGS)
+bench-more-trials: env
+	$(BIN)/python -m tests.bench.more_trials
 
 bench-search: env
 	$(BIN)/python -m tests.bench.search $(ARGS)

@@ -39,7 +39,8 @@ Finalists = Annotated[
         parser=whole("--finalists", 0),
         metavar="K",
         help="After the last trial, train the K leading networks again with other seeds, and recommend by the mean. "
-        "They come on top of --trials; --time limits them, too. (0: none.)",
+        "They come on top of --trials; --time limits them, too, but not where a resume gives them to a search that has "
+        "used up its time. (0: none.)",
         rich_help_panel=BUDGET,
     ),
 ]

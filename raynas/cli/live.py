@@ -21,6 +21,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from raynas.cli.gain_words import gain_words
 from raynas.cli.pace import Pace
 from raynas.cli.progress import remarks
 from raynas.cli.words import counted, shown
@@ -31,8 +32,9 @@ from raynas.running_clock import RunningClock
 REFRESHES_PER_SECOND = 4
 #: Rows of trials, and how many of them at most are of trials under way.
 ROWS, RUNNING_ROWS = 9, 4
-#: Lines of the display that are not rows of trials.
-_OTHER_LINES = 9
+#: Lines beside the figures that are not rows of trials: title and bar above them; below them an empty one, the columns'
+#: heads, what is waited for, the last one, and one to spare.
+_OTHER_LINES = 7
 
 _STYLES = {"completed": "green", "stopped": "yellow", "failed": "red"}
 _WORDS = {"completed": "done", "stopped": "stopped early", "failed": "failed"}
@@ -63,6 +65,7 @@ class LiveDisplay:
         self._events: deque[dict[str, Any]] = deque()
         self._taking = False
         self._best: TrialRecord | None = self._history.best_trial
+        self._gain = gain_words(self._history)
         self._clock = clock or RunningClock().seconds
         self._waiting, self._waiting_since = waiting, self._clock()
         self._spinner = Spinner("dots")
@@ -114,7 +117,7 @@ class LiveDisplay:
                 self._history.apply(event)
                 self._pace.take(event, self._clock())
                 self._wait(event)
-            self._best = self._history.best_trial
+            self._best, self._gain = self._history.best_trial, gain_words(self._history)
         finally:
             self._taking = False
 
@@ -137,11 +140,14 @@ class LiveDisplay:
 
     def _standing(self, width: int, height: int) -> Iterator[RenderableType]:
         now = self._clock()
+        figures = [*_flow(self._counts(), width), *_flow([*self._figures(), *self._rates(now)], width)]
+        gain: list[Text] = list(Text(self._gain, "dim").wrap(self._live.console, width)) if self._gain else []
+        rows = min(ROWS, height - _OTHER_LINES - len(figures))
+        if len(gain) <= rows:  # in a low terminal it has no room
+            figures, rows = [*figures, *gain], min(rows, height - _OTHER_LINES - len(figures) - len(gain))
         yield self._title()
         yield self._bar(width, now)
-        yield from _flow(self._counts(), width)
-        yield from _flow([*self._figures(), *self._rates(now)], width)
-        rows = min(ROWS, height - _OTHER_LINES - (2 if width < 100 else 0))
+        yield from figures
         if rows > 0 and self._history.trials:
             yield ""
             yield self._table(width, rows)
@@ -193,7 +199,8 @@ class LiveDisplay:
         return [
             _fact("trials/hour", "–" if rate is None else f"{rate:,.0f}", "bold"),
             _fact("training saved", f"{saved:.0%}", "bold"),
-            _fact("ETA", self._pace.eta_words(now), "bold"),
+            _fact("time left", self._pace.eta_words(now), "bold"),
+            _fact("trials left", self._pace.trials_words(now), "bold"),
         ]
 
     def _table(self, width: int, rows: int) -> Table:

@@ -1,6 +1,7 @@
 """What a search says while it runs: a live display, plain lines, events as JSON, or nothing.
 
-The plain lines: one per ended trial, fewer where trials end faster than one can read.
+The plain lines: one per ended trial, fewer where trials end faster than one can read. Now and then one that says what
+is left and what the latest trials have gained.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines, unless the best has changed.
 INTERVAL = 0.5
+
+#: What is left is said after so many ended trials, and again each time that there are half as many more.
+FIRST_OUTLOOK = 6
 
 #: Takes every event of a search, as it happens.
 Watcher = Callable[[dict[str, Any]], None]
@@ -97,9 +101,12 @@ class ProgressLines:
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        from raynas.cli.pace import Pace
         from raynas.journal import History
 
         self._history = history or History()
+        self._pace = Pace(self._history)
+        self._outlook_after = max(FIRST_OUTLOOK, len(self._history.ended) + 1)
         self._write = write or _say
         self._clock = clock
         self._last = -INTERVAL
@@ -111,6 +118,7 @@ class ProgressLines:
         """Takes one event of the journal (docs/journal.md)."""
         history = self._history
         history.apply(event)
+        self._pace.take(event, self._clock())
         if event["event"] == "search_started":
             self._write(f"search {event['name']}: the space is fine; starting Ray and trying one step")
         elif event["event"] == "session_started":
@@ -120,8 +128,19 @@ class ProgressLines:
             self._ended(history.trials[event["trial"]])
         elif event["event"] == "session_ended" and self._unsaid:
             self._write(f"{self._count()} {counted(self._unsaid, 'more trial')} ended; {standing(history)}")
+        if event["event"] == "trial_ended" and len(history.ended) >= self._outlook_after:
+            self._outlook()
         for line in remarks(event):
             self._write(line)
+
+    def _outlook(self) -> None:
+        """What is left, and what the latest trials have gained."""
+        from raynas.cli.gain_words import gain_words
+
+        self._outlook_after = len(self._history.ended) * 3 // 2
+        left, gain = self._pace.left_words(self._clock()), gain_words(self._history)
+        if left:  # at the end the outcome says the rest
+            self._write(f"left: {left}" + (f"; {gain}" if gain else ""))
 
     def _ended(self, trial: TrialRecord) -> None:
         best = self._best_number()
@@ -146,11 +165,13 @@ class ProgressLines:
 
 
 def remarks(event: Mapping[str, Any]) -> list[str]:
-    """What is worth a line of its own in an event: what the data are, which files have changed, and what
-    the strategy is about to do."""
+    """What is worth a line of its own in an event: what the data are, what was planned by measuring, which files have
+    changed, and what the strategy is about to do."""
     if event["event"] == "search_started":
         summary = event.get("task", {}).get("summary")
-        return [f"data: {summary}"] if summary else []
+        planned = [str(line) for line in (event.get("plan") or {}).get("lines") or []]
+        data = [f"data: {summary}"] if summary else []
+        return [*data, *(f"plan: {line}" for line in planned[:1]), *planned[1:]]
     if event["event"] != "session_started":
         return []
     files, explanation = event.get("files") or {}, event.get("explanation")

@@ -11,9 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from raynas.cli.console import make_console, make_table, say
+from raynas.cli.finalist_training import finalist_training, typed_duration
+from raynas.cli.gain_words import outlook_words
+from raynas.cli.pace import Pace
 from raynas.cli.progress import standing
 from raynas.cli.words import big, brief, counted, flops_words, near, shown, size_words
 from raynas.durations import format_duration
+from raynas.journal.finalists import next_repeat
 
 if TYPE_CHECKING:
     from raynas.engine.result import SearchResult
@@ -51,6 +55,8 @@ def print_outcome(result: SearchResult) -> None:
         _hole_by_hole(console, result, result.best)
         winner.print_recommendation(console, result)
     console.print()
+    if outlook := outlook_words(result.history):
+        say(console, outlook)
     say(console, f"results: {near(result.folder)}")
     if result.best is not None:
         for place, command in enumerate([*_take_home(result), _go_on(result)]):
@@ -68,6 +74,9 @@ def print_outcome(result: SearchResult) -> None:
         say(console, f"failed:  raynas show {result.name} {failed[0]}   (why trial {failed[0]} failed)")
     if result.tracking_message:
         say(console, f"MLflow:  {result.tracking_message}")
+    if (training := finalist_training(result)) is not None:
+        say(console, f"to be sure of the winner, {training.words}:")
+        say(console, f"         {training.command}")
 
 
 def print_status(result: SearchResult) -> None:
@@ -77,18 +86,28 @@ def print_status(result: SearchResult) -> None:
     if result.message:
         say(console, result.message)
     limit = f" of {format_duration(spec['time'])}" if spec.get("time") else ""
+    left = "" if result.status in ("finished", "failed") else _left(result)
+    outlook = outlook_words(history)
     for key, value in {
         "space": f"{spec['space']}, task {spec['task']}",
         "strategy": f"{spec['strategy']}, scheduler {spec['scheduler']}, seed {spec['seed']}",
         "trials": _counts(result),
         **({"refused": refused} if (refused := _refused(result)) else {}),
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
+        **({"left": left} if left else {}),
         result.objective.metric: f"{standing(history)} ({result.objective.words})",
+        **({"more time": outlook} if outlook else {}),
         "folder": near(result.folder),
         **({"MLflow": trouble} if (trouble := result.tracking_problem) else {}),
         "next": _go_on(result),
     }.items():
         say(console, f"  {key:<{max(9, len(result.objective.metric))}} {value}")
+
+
+def _left(result: SearchResult) -> str:
+    """What is left of the limits; of a search that runs as of now."""
+    last = result.history.sessions[-1].last_event_at if result.history.sessions else 0.0
+    return Pace.of(result.history).left_words(time.time() if result.status == "running" else last)
 
 
 def print_list(found: list[SearchResult]) -> None:
@@ -267,16 +286,9 @@ def _go_on(result: SearchResult) -> str:
         return f"raynas show {result.name} {first}; once mended: raynas resume {result.name} --take-new-files"
     trials, seconds = spec.get("trials"), spec.get("time")
     more = ""
-    if trials and history.searched >= trials and not history.running:
+    repeats_left = next_repeat(history, spec.get("finalists") or 0, spec.get("repeats") or 0) is not None
+    if trials and history.searched >= trials and not history.running and not repeats_left:
         more = f" --trials {2 * trials}"
     if seconds and (result.reason == "time" or history.elapsed_seconds * (2 if more else 1) >= seconds):
-        more += f" --time {_typed(2 * seconds if result.best is not None else max(120, 4 * seconds))}"
+        more += f" --time {typed_duration(2 * seconds if result.best is not None else max(120, 4 * seconds))}"
     return f"raynas resume {result.name}{more}"
-
-
-def _typed(seconds: float) -> str:
-    """Seconds as one types them: ``10m``, ``90s``."""
-    whole = round(seconds)
-    if whole % 3_600 == 0:
-        return f"{whole // 3_600}h"
-    return f"{whole // 60}m" if whole % 60 == 0 else f"{whole}s"

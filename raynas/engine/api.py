@@ -173,7 +173,8 @@ def resume(
     Args:
         trials, seconds: new totals over all sessions.
         finalists, repeats: train so many of the leading networks again, so often (in all); with 0 finalists no
-            further repeat is begun.
+            further repeat is begun. Of a search that has used up its time, and where no new limit is given: whatever
+            time that takes, and no new trials.
         mlflow, tracking_uri: whether and where the search is written to MLflow from now on. A password in the address
             is not kept: it is given again here, or as ``MLFLOW_TRACKING_URI``.
         take_new_files: take files of one's own as they are now, in place of the copies that the search began with, and
@@ -195,6 +196,8 @@ def resume(
         changes = read_spec(None, {"space": "-", **asked}).model_dump(include=given)
         if finalists == 0 and repeats is None:
             changes["repeats"] = None
+        if finalists and trials is None and seconds is None:
+            changes |= _limits_at_the_end(result)
         spec = {**completed(result.spec), **changes}
         settle_finalists(spec)
         changes |= {"repeats": spec["repeats"]} if finalists else {}
@@ -255,6 +258,19 @@ def listing(home: str | os.PathLike[str] | None = None) -> list[SearchResult]:
 def _require_room(spec: Mapping[str, Any]) -> None:
     wanted = ("cpus_per_trial", "gpus_per_trial", "device")
     require_room(spec["address"], **{key: spec[key] for key in wanted})
+
+
+def _limits_at_the_end(result: SearchResult) -> dict[str, Any]:
+    """Limits under which the finalists of a search that has ended are trained, and nothing new is tried; no changes
+    where its own limits do.
+
+    A search that has used up its time has none left for finalists, and one without a limit on trials has no last one.
+    """
+    history, spec = result.history, result.spec
+    used_up = spec.get("time") is not None and (result.reason == "time" or history.elapsed_seconds >= spec["time"])
+    if not used_up and not (result.reason == "exhausted" and spec.get("trials") is None):
+        return {}
+    return {"trials": history.searched, **({"time": None} if used_up else {})}
 
 
 def _nothing_left(result: SearchResult, spec: dict[str, Any], void: int) -> bool:

@@ -23,6 +23,7 @@ from raynas.journal import History
 
 PATIENCE = 300.0
 SPEC = {"space": "resnet", "task": "digits", "strategy": "tpe", "scheduler": "asha", "seed": 5, "epochs": 9}
+OBJECTIVE = {"metric": "val_accuracy", "mode": "max"}
 
 
 class Story:
@@ -39,8 +40,7 @@ class Story:
         return told
 
     def begin(self, trials: int | None = 20, seconds: float | None = 300.0, **spec: Any) -> None:
-        objective = {"metric": "val_accuracy", "mode": "max"}
-        self.tell("search_started", name="first", objective=objective, spec={**SPEC, **spec}, seed=5)
+        self.tell("search_started", name="first", objective=OBJECTIVE, spec={**SPEC, **spec}, seed=5)
         self.session(trials, seconds)
 
     def session(self, trials: int | None, seconds: float | None, number: int = 0) -> None:
@@ -74,6 +74,14 @@ class Story:
         self.measure(4, 2, 0.7)
         self.start(5)
 
+    def later(self) -> None:
+        """Twelve trials with a time limit alone; the last third of them has gained nothing."""
+        self.begin(None, 300.0)
+        for number in range(12):
+            self.start(number)
+            self.now += 10
+            self.measure(number, 9, 0.5 + min(number, 7) / 100, "budget")
+
 
 def drawn(width: int, height: int = 45, story: str = "middle") -> str:
     screen = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
@@ -102,7 +110,8 @@ def test_all_that_matters_is_there_at_any_width(width: int) -> None:
         assert words in text
     assert "trials/hour 360" in text
     assert "training saved 22%" in text  # (9 + 9 + 3) of 27 epochs were trained
-    assert "ETA about 2m40s" in text  # 16 more at 360 an hour
+    assert "time left about 2m40s" in text  # 16 more at 360 an hour
+    assert "trials left 16" in text
     assert max(map(len, text.splitlines())) <= width
 
 
@@ -119,9 +128,21 @@ def test_a_wide_terminal_shows_trials_with_architecture_and_error() -> None:
 @pytest.mark.parametrize("height", [4, 8, 12, 16, 30])
 def test_it_fits_in_a_low_terminal(height: int) -> None:
     for width in (60, 160):
+        assert len(drawn(width, height, "later").splitlines()) <= max(height, 7)
         lines = drawn(width, height).splitlines()
         assert len(lines) <= max(height, 7)
     assert "running 2" in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_it_says_what_the_latest_trials_have_gained_and_how_many_more_there_may_be(width: int) -> None:
+    text = drawn(width, story="later")
+    said = "best 0.5300 after 4 trials, 0.5700 after 8, 0.5700 after 12: the last 4 gained nothing"
+    assert said in " ".join(text.split())
+    assert "trials left about 18" in text  # in the 3 minutes that are left, at 360 an hour
+    assert "time left 3m00s" in text
+    assert max(map(len, text.splitlines())) <= width
+    assert "best 0.5300" not in drawn(width, 8, "later"), "no room"
 
 
 def test_until_the_first_trial_it_says_what_is_waited_for() -> None:
@@ -182,9 +203,56 @@ def test_the_limit_that_comes_first_says_when_it_ends() -> None:
     assert pace.share(told.now) == 1.0
 
 
+def test_the_trials_that_are_left_are_counted_from_the_plan_until_there_is_a_pace() -> None:
+    told, pace = counted(None, 100.0)
+    assert (pace.trials_words(told.now), pace.left_words(told.now)) == ("–", "1m40s")
+    told, pace = counted(20, 100.0)
+    assert pace.left_words(told.now) == "within 1m40s, at most 20 more trials"
+    for plan, words in (({"trials": 31, "lines": []}, "about 31"), ({}, "–")):
+        history = History()
+        pace = Pace(history)
+        told = Story(history.apply)
+        told.listeners += (lambda event, pace=pace, told=told: pace.take(event, told.now),)
+        told.tell("search_started", name="f", objective=OBJECTIVE, spec={**SPEC, "time": 100.0}, seed=5, plan=plan)
+        told.session(None, 100.0)
+        assert pace.trials_words(told.now) == words
+        told.now += 50
+        assert pace.trials_words(told.now) == words.replace("31", "15")
+        told.session(None, 300.0, number=1)  # the first was killed at once; resumed with more time
+        assert pace.trials_words(told.now) == words.replace("31", "93")
+    for number in range(3):
+        told.start(number)
+        told.now += 10
+        told.measure(number, 9, 0.5, "budget")
+    assert pace.left_words(told.now) == "4m30s, about 27 more trials"
+
+
+def test_a_reader_of_the_journal_has_the_same_pace_as_the_display() -> None:
+    told, pace = counted(100, 1_000.0)
+    for number in range(4):
+        told.start(number)
+        told.now += 100
+        told.measure(number, 9, 0.5, "budget")
+    told.tell("session_ended", session=0, reason="interrupted", message="")
+    told.now += 50_000
+    assert Pace.of(History()).left_words(told.now) == ""
+    told.session(None, 1_000.0, number=1)
+    told.now += 30  # Ray's start
+    for number in range(4, 8):
+        told.start(number)
+        told.now += 10
+        told.measure(number, 9, 0.5, "budget")
+    read = Pace.of(pace._history)
+    assert read.trials_per_hour(told.now) == pytest.approx(360)
+    for ask in (Pace.trials_per_hour, Pace.elapsed, Pace.share, Pace.left_words):
+        assert ask(read, told.now + 7) == ask(pace, told.now + 7)
+    assert read.left_words(told.now) == "8m50s, about 53 more trials"
+
+
 def test_without_limits_there_is_no_end_to_tell() -> None:
     told, pace = counted(None, None)
     assert (pace.eta_words(told.now), pace.share(told.now)) == ("–", 0.0)
+    assert (pace.trials_words(told.now), pace.left_words(told.now)) == ("–", "")
 
 
 def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:

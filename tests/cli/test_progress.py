@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from raynas.cli.gain_words import FORECAST, gain_words, outlook_words
 from raynas.cli.progress import ProgressLines, remarks, watched
 from raynas.cli.words import shown
 from raynas.journal import History
@@ -158,6 +159,18 @@ def test_a_resumed_search_says_what_is_there() -> None:
     assert later.lines[-1].startswith("[ 2/30] trial 1 completed")
 
 
+def test_a_gain_that_the_digits_do_not_show_is_almost_nothing() -> None:
+    watch = Watch()
+    watch.begin()
+    for number, value in enumerate([0.66] * 8 + [0.66001]):
+        watch.run_trial(number, value)
+    words = "best 0.6600 after 3 trials, 0.6600 after 6, 0.6600 after 9: the last 3 gained almost nothing"
+    assert gain_words(watch.report._history) == words
+    assert outlook_words(watch.report._history) == f"{words}; {FORECAST}"
+    watch.run_trial(9, 1.0)
+    assert outlook_words(watch.report._history).endswith("the last 3 gained 0.3400; no value can be better")
+
+
 def test_figures_have_four_digits() -> None:
     assert [shown(value) for value in (None, 0.5, 0.0, 12.34567, 0.00012345, float("nan"))] == [
         "–",
@@ -167,6 +180,30 @@ def test_figures_have_four_digits() -> None:
         "0.0001234",
         "nan",
     ]
+
+
+def test_now_and_then_a_line_says_what_is_left_and_what_the_latest_trials_gained() -> None:
+    watch = Watch()
+    watch.begin(trials=20, seconds=None)
+    for number in range(20):
+        watch.now += 10
+        watch.run_trial(number, 0.5 + min(number, 7) / 100)
+    assert [line for line in watch.lines if not line.startswith(("[", "search", "up to"))] == [
+        "left: about 1m57s, 14 more trials",  # 6 in 50 s: counted from the first trial's start
+        "left: about 1m38s, 11 more trials; best 0.5200 after 3 trials, 0.5500 after 6, 0.5700 after 9: "
+        "the last 3 gained 0.0200",
+        "left: about 1m05s, 7 more trials; best 0.5400 after 5 trials, 0.5700 after 9, 0.5700 after 13: "
+        "the last 4 gained nothing",
+        "left: about 9s, 1 more trial; best 0.5600 after 7 trials, 0.5700 after 13, 0.5700 after 19: "
+        "the last 6 gained nothing",
+    ]
+
+
+def test_what_was_measured_before_the_search_is_told_line_by_line() -> None:
+    plan = {"trials": 31, "lines": ["about 31 trials of 48 s", "at 64x64 the network would see the data once"]}
+    event = {"event": "search_started", "name": "first", "task": {"summary": "400 images"}, "plan": plan}
+    assert remarks(event) == ["data: 400 images", "plan: about 31 trials of 48 s", plan["lines"][1]]
+    assert remarks({**event, "plan": {"trials": 31}}) == ["data: 400 images"]
 
 
 def test_quiet_is_silent_about_mlflow_as_well(caplog: pytest.LogCaptureFixture) -> None:
