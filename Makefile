@@ -70,6 +70,7 @@ bench-images: env
 
 bench-fit: env
 	$(BIN)/python -m tests.bench.fit $(ARGS)
+
 bench-more-trials: env
 	$(BIN)/python -m tests.bench.more_trials
 
