@@ -4,6 +4,7 @@
 #   make test            the tests (minutes)          make test-slow   kills and long runs
 #   make lint            ruff and mypy                make env         only the environment
 #   make bench-overhead  what the search itself costs per trial
+#   make bench-start    from the command to the first training step, beside bare Ray  (ARGS="--pairs 7")
 #   make bench-mlflow    what MLflow costs a search, and how far behind it is
 #   make bench-tpe       what a proposal of TPE costs as a search grows
 #   make bench-training  the training loop against one written by hand     (RAYNAS_DATA, or ARGS="--data FILE")
@@ -20,7 +21,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-images bench-fit bench-search bench-more-trials clean
+.PHONY: help env demo test test-slow lint bench-overhead bench-mlflow bench-tpe bench-training bench-agreement bench-share bench-images bench-fit bench-search bench-more-trials bench-start clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -49,6 +50,9 @@ lint: env
 
 bench-overhead: env
 	$(BIN)/python -m tests.bench.overhead
+
+bench-start: env
+	$(BIN)/python -m tests.bench.start $(ARGS)
 
 bench-tpe: env
 	$(BIN)/python -m tests.bench.tpe

@@ -66,19 +66,32 @@ def find(group: str, reference: str) -> Any:
     Raises:
         UserError: nothing has that name; the message holds the nearest one.
     """
-    what, way_out = GROUPS[group]
     if is_file(reference):
         path, name = split_file(reference, group)
         return attribute(group, load(place_of(path)), name)
+    entry = _entry(group, reference)
+    try:
+        return entry.load()
+    except Exception as error:
+        raise UserError(f"{GROUPS[group][0]} {reference!r} ({entry.value}) cannot be imported: {error}") from error
+
+
+def require_known(group: str, reference: str) -> None:
+    """Raises UserError where a reference names nothing, as far as that shows without importing anything."""
+    if is_file(reference):
+        split_file(reference, group)
+    else:
+        _entry(group, reference)
+
+
+def _entry(group: str, reference: str) -> importlib.metadata.EntryPoint:
+    what, way_out = GROUPS[group]
     entry = _entry_points(group).get(reference)
     if entry is None:
         near = difflib.get_close_matches(reference, names(group), n=1)
         hint = f"did you mean {near[0]!r}? " if near else f"there are: {', '.join(names(group))} "
         raise UserError(f"{what} {reference!r} not found; {hint}({way_out})")
-    try:
-        return entry.load()
-    except Exception as error:
-        raise UserError(f"{what} {reference!r} ({entry.value}) cannot be imported: {error}") from error
+    return entry
 
 
 def attribute(group: str, module: ModuleType, name: str) -> Any:

@@ -17,6 +17,7 @@ from raynas import paths
 from raynas.engine import renewal
 from raynas.engine.cluster import prepare_environment, require_room
 from raynas.engine.earlier import absolute, read_warm_start
+from raynas.engine.early_start import Start, early_start
 from raynas.engine.fitting import Fitted, check_asked, fit, sized
 from raynas.engine.folder import FolderLock, SearchFolder, home_folder, is_locked, names
 from raynas.engine.parts import (
@@ -41,9 +42,18 @@ from raynas.engine.tracked import take_address
 from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
+from raynas.registry import is_file, require_known
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
+
+#: Which settings name something that is registered, or a person's own.
+_REGISTERED = {
+    "raynas.spaces": "space",
+    "raynas.tasks": "task",
+    "raynas.strategies": "strategy",
+    "raynas.schedulers": "scheduler",
+}
 
 
 def search(
@@ -74,16 +84,17 @@ def search(
         UserError: the search cannot be run so; nothing was written.
     """
     home = home_folder(home)
-    spec, parts, earlier, named, fitted = _prepare(space, task, evaluator, config, home, settings)
-    folder = SearchFolder(home, spec["name"])
-    if named:
-        folder.create()
-    else:
-        while not folder.claim():  # another search has taken the name meanwhile
-            spec["name"] = free_name(spec["space"], home)
-            folder = SearchFolder(home, spec["name"])
-    with FolderLock(folder):
-        return begin(folder, spec, parts, progress, earlier, None if fitted is None else fitted.facts)
+    with early_start() as start:
+        spec, parts, earlier, named, fitted = _prepare(space, task, evaluator, config, home, settings, start)
+        folder = SearchFolder(home, spec["name"])
+        if named:
+            folder.create()
+        else:
+            while not folder.claim():  # another search has taken the name meanwhile
+                spec["name"] = free_name(spec["space"], home)
+                folder = SearchFolder(home, spec["name"])
+        with FolderLock(folder):
+            return begin(folder, spec, parts, progress, earlier, None if fitted is None else fitted.facts)
 
 
 def plan(
@@ -112,10 +123,15 @@ def _prepare(
     config: str | os.PathLike[str] | None,
     home: Path,
     settings: Mapping[str, Any],
+    start: Start = lambda spec: None,
 ) -> tuple[dict[str, Any], Parts, dict[str, Any] | None, bool, Fitted | None]:
     """The resolved spec, the parts and the warm start of a new search, checked; nothing is written.
 
     At last: whether the search's name was given, not made up; and what was decided from the search's time.
+
+    Args:
+        start: begins to start Ray, once the likeliest mistakes are ruled out: Ray is not there at once, and not gone at
+            once.
     """
     given = {key: value for key, value in settings.items() if key != "seconds"}
     given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
@@ -133,8 +149,16 @@ def _prepare(
     store = take_address(asked, home)
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
+    for group, which in _REGISTERED.items():
+        if not asked[which].startswith("<"):
+            require_known(group, asked[which])
+    own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task"))
+    paths.home_folder()  # Ray cannot be imported without one
+    if not own:
+        start(asked)
     space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
     task_source = source_of("raynas.tasks", asked["task"] if task is None else task, [space_source])
+    start(asked)
     asked, side = sized(asked), asked["image_size"]
     parts = find_parts(space_source, task_source, evaluator, task_arguments(asked), asked)
     if side is not None and hasattr(parts.task, "require_side"):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from raynas.engine import preload
 from raynas.engine.address import require_answer
 from raynas.errors import UserError
 from raynas.resources import available_cpus
@@ -29,6 +30,7 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    **preload.TUNE_VARIABLES,
 }
 
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
@@ -118,8 +120,9 @@ def cluster(
 
 @dataclass
 class _OwnRay:
-    """State: how many searches use a Ray that one of them has started."""
+    """State: how many searches use a Ray that one of them has started, and how many workers import something first."""
 
+    preloading: int = 0
     searches: int = 0
 
 
@@ -130,26 +133,69 @@ _own: _OwnRay | None = None  # the one that runs in this process; None where non
 @contextmanager
 def _ray(address: str | None, cpus: int | None) -> Iterator[None]:
     """Inside, Ray runs in this process, for any number of searches at the same time."""
+    with _lock:
+        used = _take(address, cpus)
+    try:
+        yield
+    finally:
+        _let_go(used)
+
+
+@contextmanager
+def private_ray(cpus: int | None, begun: threading.Event) -> Iterator[None]:
+    """Inside, Ray runs in this process, with what a search imports of it; a joined Ray, or a person's, is left alone.
+
+    Args:
+        begun: set as soon as all others that want a Ray wait for this one.
+    """
+    with _lock:
+        begun.set()
+        used = _take(None, cpus)
+        from ray import tune  # noqa: F401 - see raynas.engine.early_start
+    try:
+        yield
+    finally:
+        _let_go(used)
+
+
+def _take(address: str | None, cpus: int | None) -> _OwnRay | None:
+    """Starts Ray where it does not run (under the lock); None where a person has started it."""
+    global _own
+    import ray
+
+    if not ray.is_initialized():
+        _own = None
+        preloads = _start(address, cpus)
+        _own = _OwnRay(preloads)
+        preload.take_prestarted(preloads > 0)
+    if _own is not None:
+        _own.searches += 1
+    return _own
+
+
+def _let_go(used: _OwnRay | None) -> None:
+    """Ends Ray with the last search that uses it."""
     global _own
     import ray
 
     with _lock:
-        if not ray.is_initialized():
-            _own = None
-            _start(address, cpus)
-            _own = _OwnRay()
-        used = _own
         if used is not None:
-            used.searches += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            if used is not None:
-                used.searches -= 1
-                if used is _own and not used.searches:
-                    _own = None
-                    ray.shutdown()
+            used.searches -= 1
+            if used is _own and not used.searches:
+                _own = None
+                ray.shutdown()
+                preload.take_prestarted(False)
+
+
+def workers_are_quiet() -> None:
+    """Waits until no Ray of this process is starting, and its workers have imported all that they were given to import.
+
+    To be called before something is measured in this process.
+    """
+    with _lock:
+        used = _own
+    if used is not None and used.preloading:
+        preload.wait_for(used.preloading)
 
 
 def _slots(workers: int | None, max_concurrent: int | None, cpus: float, gpus: float | None, device: str) -> Slots:
@@ -218,7 +264,8 @@ def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
     return min(by_cpu, by_gpu)
 
 
-def _start(address: str | None, cpus: int | None) -> None:
+def _start(address: str | None, cpus: int | None) -> int:
+    """Starts or joins Ray. Returns how many workers import beforehand what trials need: none of a joined one."""
     import ray
 
     if address is not None:
@@ -229,15 +276,18 @@ def _start(address: str | None, cpus: int | None) -> None:
             raise UserError(
                 f"no Ray cluster answers at {address!r}: {reason}; start one with ray start --head"
             ) from None
-        return
+        return 0
+    cpus = cpus or available_cpus()
     ray.init(
         address="local",
-        num_cpus=cpus or available_cpus(),
+        num_cpus=cpus,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
         object_store_memory=_OBJECT_STORE_BYTES,
+        _system_config={"preload_python_modules": list(preload.MODULES)},
     )
+    return cpus  # so many workers Ray starts by itself
 
 
 def _silence() -> None:

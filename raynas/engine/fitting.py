@@ -12,17 +12,19 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from raynas.durations import format_duration
 from raynas.engine import budget
 from raynas.engine import fitting_words as words
-from raynas.engine.cluster import Slots, slots_here
+from raynas.engine.cluster import Slots, slots_here, workers_are_quiet
 from raynas.engine.parts import Parts, find_parts, make_rule, task_arguments
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS
-from raynas.engine.speed import Size, Speed
 from raynas.errors import SpecError, UserError
-from raynas.evaluators.timing import Pace
+
+if TYPE_CHECKING:  # they import torch, and Ray is to start before that
+    from raynas.engine.speed import Size, Speed
+    from raynas.evaluators.timing import Pace
 
 #: With fewer workers than this none is given up for another's second thread.
 _MANY_WORKERS = 8
@@ -107,9 +109,12 @@ def fit(asked: Mapping[str, Any], parts: Parts) -> Fitted | None:
     timed = asked["time"] is not None or asked["trial_time"] is not None or asked["trials"] is None
     if asked["epochs"] is not None or not timed or not parts.evaluator.timed or asked["address"] is not None:
         return None
+    workers_are_quiet()
     slots = slots_here(asked)
     if slots is None:
         return None
+    from raynas.engine.speed import Speed
+
     speed = Speed(asked, parts, slots)
     try:
         return _within(asked["trial_timeout"], lambda: _Plan(asked, parts, slots, speed).made())

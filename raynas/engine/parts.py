@@ -19,7 +19,15 @@ from typing import Any
 
 from raynas.engine.folder import SearchFolder, check_name
 from raynas.engine.result import SearchResult
-from raynas.engine.sources import Source, keep_copy, known_source, make_space, make_task, source_of
+from raynas.engine.sources import (
+    Source,
+    keep_copy,
+    known_source,
+    make_evaluator,
+    make_space,
+    make_task,
+    source_of,
+)
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, completed
 from raynas.engine.working_folder import working_folder
 from raynas.errors import SpaceError, SpecError, TaskError, UserError
@@ -83,8 +91,6 @@ def find_parts(
         spec: of its fields ``affordable_flops`` and ``batch_size`` count.
     """
     home_folder()  # Ray cannot be imported without one
-    from raynas.engine.trainable import make_evaluator
-
     task = make_task(task_source, arguments, spec.get("affordable_flops"))
     space = make_space(space_source, task)
     made = make_evaluator(evaluator, task, spec.get("batch_size"))

@@ -16,7 +16,7 @@ from typing import Any
 
 from raynas import __version__
 from raynas.counts import digits
-from raynas.engine.cluster import Slots, cluster
+from raynas.engine.cluster import Slots, cluster, workers_are_quiet
 from raynas.engine.earlier import describe
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import fair_share_bytes
@@ -37,7 +37,7 @@ from raynas.engine.start_check import check_here, judge_check
 from raynas.engine.tracked import tracked
 from raynas.engine.working_folder import working_folder
 from raynas.errors import SearchFolderError, SpaceError, UserError
-from raynas.evaluators.evaluator import TrialContext
+from raynas.evaluators.evaluator import Evaluator, TrialContext
 from raynas.journal import History, Writer
 from raynas.resources import available_bytes, available_cpus
 from raynas.space import Architecture
@@ -247,6 +247,8 @@ def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slot
         return {} if spec["precision"] == "auto" else {"precision": spec["precision"]}
     threads, precision = max(1, int(slots.cpus)), spec["precision"]
     context = TrialContext(0, spec["seed"], spec["epochs"], threads, slots.device, precision=precision)
+    if getattr(type(parts.evaluator), "decide", None) is not Evaluator.decide:
+        workers_are_quiet()
     try:
         return parts.evaluator.decide(parts.space, parts.space.default(), context)
     except UserError:

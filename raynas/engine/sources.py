@@ -17,6 +17,7 @@ from typing import Any
 
 from raynas.engine import copies
 from raynas.errors import SpaceError, TaskError, UserError
+from raynas.evaluators.evaluator import Evaluator
 from raynas.modules import Place, line_of, load, module_name, place_of
 from raynas.registry import attribute, find, is_file, split_file
 from raynas.space import Space
@@ -148,6 +149,15 @@ def _checked(task: Any, named: str, affordable_flops: float | None) -> Any:
         with suppress(AttributeError):  # an object that takes no attributes
             task.affordable_flops = affordable_flops
     return task
+
+
+def make_evaluator(evaluator: Evaluator | None, task: Any, batch_size: int | None = None) -> Evaluator:
+    """The evaluator given, or training on the task (with batches of that size, if one is given)."""
+    if evaluator is not None:
+        return evaluator
+    from raynas.evaluators.training import Training
+
+    return Training(task) if batch_size is None else Training(task, batch_size=batch_size)
 
 
 def make_space(source: Source, task: Any) -> Space:

@@ -13,8 +13,7 @@ from typing import Any
 from raynas import costs
 from raynas.engine.cluster import Slots
 from raynas.engine.parts import Parts
-from raynas.engine.sources import make_space
-from raynas.engine.trainable import make_evaluator
+from raynas.engine.sources import make_evaluator, make_space
 from raynas.errors import SpaceError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.timing import Pace, SpeedLine

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from ray import tune
 
 from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import is_out_of_memory, limit_growth
-from raynas.engine.sources import Source, make_space, make_task
+from raynas.engine.sources import Source, make_evaluator, make_space, make_task
 from raynas.engine.trial_log import captured
 from raynas.engine.watchdog import StepTimeout, Watchdog, timed_out_before
 from raynas.engine.worker_check import check_in_worker
@@ -91,13 +92,11 @@ class WorkerSetup:
         return TrialContext(number, seed, *budget)
 
 
-def make_evaluator(evaluator: Evaluator | None, task: Any, batch_size: int | None = None) -> Evaluator:
-    """The evaluator given, or training on the task (with batches of that size, if one is given)."""
-    if evaluator is not None:
-        return evaluator
-    from raynas.evaluators.training import Training
-
-    return Training(task) if batch_size is None else Training(task, batch_size=batch_size)
+def _use_threads(threads: int) -> None:
+    """Ray tells a worker by the environment how many threads to use, which a torch imported before has not seen."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -145,6 +144,7 @@ class TrialRunner(tune.Trainable):
     def setup(self, config: dict[str, Any], worker: WorkerSetup | None = None) -> None:
         assert worker is not None
         self.worker = worker
+        _use_threads(worker.threads)
         self._made: tuple[Space, Evaluator] | None = None
         self._polled, self._stop = 0.0, False
         self._watchdog = Watchdog(worker.step_timeout)

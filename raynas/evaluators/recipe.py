@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from raynas.errors import UserError
+from raynas.evaluators import optimizers
 
 DEFAULT_LR = {"sgd": 0.05, "adamw": 0.003}
 SCHEDULES = ("one_cycle", "cosine", "wsd")
@@ -111,5 +112,5 @@ class Recipe:
         fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
         if self.optimizer == "sgd":
             nesterov = self.momentum > 0  # torch refuses Nesterov without momentum
-            return torch.optim.SGD(groups, self.peak_lr, momentum=self.momentum, nesterov=nesterov, fused=fused)
-        return torch.optim.AdamW(groups, self.peak_lr, betas=(self.momentum, 0.999), fused=fused)
+            return optimizers.SGD(groups, self.peak_lr, momentum=self.momentum, nesterov=nesterov, fused=fused)
+        return optimizers.AdamW(groups, self.peak_lr, betas=(self.momentum, 0.999), fused=fused)

@@ -28,6 +28,21 @@ def test_digits_are_all_there_split_once_and_by_class() -> None:
     assert torch.equal(again.valid_targets, data.valid_targets)
 
 
+def test_the_kept_digits_are_those_of_scikit_learn_split_as_it_splits() -> None:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    train, valid = train_test_split(range(1797), test_size=0.2, stratify=digits.target, random_state=0)
+    data = Digits().data
+    for inputs, targets, part in (
+        (data.train_inputs, data.train_targets, train),
+        (data.valid_inputs, data.valid_targets, valid),
+    ):
+        assert torch.equal(inputs[:, 0].double(), torch.from_numpy(digits.images[part]) * 15)
+        assert torch.equal(targets, torch.from_numpy(digits.target[part]))
+
+
 def test_no_image_is_in_both_parts() -> None:
     data = Digits().data
     train = {image.numpy().tobytes() for image in data.train_inputs}
