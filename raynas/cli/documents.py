@@ -103,6 +103,7 @@ def plan(plan: Plan) -> dict[str, Any]:
         "repeats": plan.repeats,
         "seconds": plan.seconds,
         "limit": plan.limit,
+        "lines": list(plan.lines),
     }
 
 

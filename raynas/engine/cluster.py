@@ -143,7 +143,7 @@ def _ray(address: str | None, cpus: int | None) -> Iterator[None]:
 
 @contextmanager
 def private_ray(cpus: int | None, begun: threading.Event) -> Iterator[None]:
-    """Inside, Ray runs in this process, with what a search imports of it; a joined Ray, or a person's, is left alone.
+    """Inside, Ray runs in this process; a joined Ray, or a person's, is left alone.
 
     Args:
         begun: set as soon as all others that want a Ray wait for this one.
@@ -151,7 +151,6 @@ def private_ray(cpus: int | None, begun: threading.Event) -> Iterator[None]:
     with _lock:
         begun.set()
         used = _take(None, cpus)
-        from ray import tune  # noqa: F401 - see raynas.engine.early_start
     try:
         yield
     finally:

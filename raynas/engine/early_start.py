@@ -1,8 +1,8 @@
 """A private Ray that starts while the driver does its own work: imports torch, makes the space and the task.
 
 It starts in a thread that counts as one more search of this process (see cluster), and lives as long as Ray does: Linux
-ends the processes that a thread has started when that thread ends. Until Ray is there, the thread alone imports Ray's
-modules: two threads that enter Ray's circular imports at different places would see half-made modules.
+ends the processes that a thread has started when that thread ends. Ray's modules are imported before, by the thread that
+asks: two threads that enter Ray's circular imports at different places would see half-made modules.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def early_start() -> Iterator[Start]:
     def start(spec: Mapping[str, Any]) -> None:
         if spec["address"] is not None or threads:
             return
+        from ray import tune  # noqa: F401 - see above
+
         workers, cpus = spec["workers"], spec["cpus_per_trial"]
         begun = threading.Event()
         arguments = None if workers is None else max(1, math.ceil(workers * cpus)), begun, left
