@@ -1,8 +1,8 @@
 """A private Ray that starts while the driver does its own work: imports torch, makes the space and the task.
 
 It starts in a thread that counts as one more search of this process (see cluster), and lives as long as Ray does: Linux
-ends the processes that a thread has started when that thread ends. Ray's modules are imported before, by the thread that
-asks: two threads that enter Ray's circular imports at different places would see half-made modules.
+ends the processes that a thread has started when that thread ends. Ray's modules are imported before, by the thread
+that asks: two threads that enter Ray's circular imports at different places would see half-made modules.
 """
 
 from __future__ import annotations
