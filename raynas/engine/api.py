@@ -123,7 +123,7 @@ def _prepare(
     config: str | os.PathLike[str] | None,
     home: Path,
     settings: Mapping[str, Any],
-    start: Start = lambda spec: None,
+    start: Start = lambda spec, training: None,
 ) -> tuple[dict[str, Any], Parts, dict[str, Any] | None, bool, Fitted | None]:
     """The resolved spec, the parts and the warm start of a new search, checked; nothing is written.
 
@@ -155,10 +155,10 @@ def _prepare(
     own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task"))
     paths.home_folder()  # Ray cannot be imported without one
     if not own:
-        start(asked)
+        start(asked, evaluator is None)
     space_source = source_of("raynas.spaces", asked["space"] if space is None else space)
     task_source = source_of("raynas.tasks", asked["task"] if task is None else task, [space_source])
-    start(asked)
+    start(asked, evaluator is None)
     asked, side = sized(asked), asked["image_size"]
     parts = find_parts(space_source, task_source, evaluator, task_arguments(asked), asked)
     if side is not None and hasattr(parts.task, "require_side"):

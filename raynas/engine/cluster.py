@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from raynas.engine import preload
@@ -95,6 +95,7 @@ def cluster(
     cpus_per_trial: float = 1,
     gpus_per_trial: float | None = None,
     device: str = "auto",
+    training: bool = True,
 ) -> Iterator[Slots]:
     """Ray, ready; yields what there is to run trials on.
 
@@ -106,12 +107,14 @@ def cluster(
         max_concurrent: a further limit on them.
         gpus_per_trial: default: 1 where trials use CUDA, else 0.
         device: ``auto`` is CUDA where the cluster has GPUs and no trial is to do without, else the CPU.
+        training: whether trials are trainings: the workers of a Ray that is started here then import torch beforehand.
 
     Raises:
         UserError: no cluster answers at ``address``, no node of it has room for a trial, or it has not for all workers.
     """
     prepare_environment(workers, address)
-    with _ray(address, cpus=None if workers is None else max(1, math.ceil(workers * cpus_per_trial))):
+    cpus = None if workers is None else max(1, math.ceil(workers * cpus_per_trial))
+    with _ray(address, cpus, training):
         _silence()
         slots = _slots(workers, max_concurrent, cpus_per_trial, gpus_per_trial, device)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.workers)
@@ -124,6 +127,7 @@ class _OwnRay:
 
     preloading: int = 0
     searches: int = 0
+    over: threading.Event = field(default_factory=threading.Event)  # once it has ended
 
 
 _lock = threading.Lock()
@@ -131,10 +135,10 @@ _own: _OwnRay | None = None  # the one that runs in this process; None where non
 
 
 @contextmanager
-def _ray(address: str | None, cpus: int | None) -> Iterator[None]:
+def _ray(address: str | None, cpus: int | None, training: bool) -> Iterator[None]:
     """Inside, Ray runs in this process, for any number of searches at the same time."""
     with _lock:
-        used = _take(address, cpus)
+        used = _take(address, cpus, training)
     try:
         yield
     finally:
@@ -142,29 +146,32 @@ def _ray(address: str | None, cpus: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def private_ray(cpus: int | None, begun: threading.Event) -> Iterator[None]:
+def private_ray(cpus: int | None, training: bool, begun: threading.Event) -> Iterator[threading.Event | None]:
     """Inside, Ray runs in this process; a joined Ray, or a person's, is left alone.
 
+    Yields what is set once that Ray has ended; None for a person's.
+
     Args:
+        training: see ``cluster``.
         begun: set as soon as all others that want a Ray wait for this one.
     """
     with _lock:
         begun.set()
-        used = _take(None, cpus)
+        used = _take(None, cpus, training)
     try:
-        yield
+        yield None if used is None else used.over
     finally:
         _let_go(used)
 
 
-def _take(address: str | None, cpus: int | None) -> _OwnRay | None:
+def _take(address: str | None, cpus: int | None, training: bool) -> _OwnRay | None:
     """Starts Ray where it does not run (under the lock); None where a person has started it."""
     global _own
     import ray
 
     if not ray.is_initialized():
         _own = None
-        preloads = _start(address, cpus)
+        preloads = _start(address, cpus, training)
         _own = _OwnRay(preloads)
         preload.take_prestarted(preloads > 0)
     if _own is not None:
@@ -183,6 +190,7 @@ def _let_go(used: _OwnRay | None) -> None:
             if used is _own and not used.searches:
                 _own = None
                 ray.shutdown()
+                used.over.set()
                 preload.take_prestarted(False)
 
 
@@ -263,7 +271,7 @@ def _fits(node: dict[str, float], cpus: float, gpus: float) -> int:
     return min(by_cpu, by_gpu)
 
 
-def _start(address: str | None, cpus: int | None) -> int:
+def _start(address: str | None, cpus: int | None, training: bool) -> int:
     """Starts or joins Ray. Returns how many workers import beforehand what trials need: none of a joined one."""
     import ray
 
@@ -284,7 +292,7 @@ def _start(address: str | None, cpus: int | None) -> int:
         log_to_driver=False,
         logging_level="ERROR",
         object_store_memory=_OBJECT_STORE_BYTES,
-        _system_config={"preload_python_modules": list(preload.MODULES)},
+        _system_config={"preload_python_modules": preload.modules(training)},
     )
     return cpus  # so many workers Ray starts by itself
 

@@ -1,8 +1,9 @@
 """A private Ray that starts while the driver does its own work: imports torch, makes the space and the task.
 
-It starts in a thread that counts as one more search of this process (see cluster), and lives as long as Ray does: Linux
-ends the processes that a thread has started when that thread ends. Ray's modules are imported before, by the thread
-that asks: two threads that enter Ray's circular imports at different places would see half-made modules.
+It starts in a thread that counts as one more search of this process (see cluster). The thread lives as long as Ray
+does, also where another search still uses it: Linux ends what a thread has started when that thread ends. Ray's
+modules are imported before, by the thread that asks: two threads that enter Ray's circular imports at different places
+would see half-made modules.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 
 from raynas.engine.cluster import private_ray
 
-Start = Callable[[Mapping[str, Any]], None]
+#: Takes the settings, and whether trials are trainings.
+Start = Callable[[Mapping[str, Any], bool], None]
 
 
 @contextmanager
@@ -26,16 +28,16 @@ def early_start() -> Iterator[Start]:
     The settings are those of a spec. Nothing is started for a cluster at an address. Whoever needs Ray enters
     ``cluster``, which waits for it; if Ray cannot be started here, ``cluster`` tries it itself and says why.
     """
-    left, threads = threading.Event(), list[threading.Thread]()
+    left, gone, threads = threading.Event(), threading.Event(), list[threading.Thread]()
 
-    def start(spec: Mapping[str, Any]) -> None:
+    def start(spec: Mapping[str, Any], training: bool) -> None:
         if spec["address"] is not None or threads:
             return
         from ray import tune  # noqa: F401 - see above
 
         workers, cpus = spec["workers"], spec["cpus_per_trial"]
         begun = threading.Event()
-        arguments = None if workers is None else max(1, math.ceil(workers * cpus)), begun, left
+        arguments = None if workers is None else max(1, math.ceil(workers * cpus)), training, begun, left, gone
         threads.append(threading.Thread(target=_hold, args=arguments, name="raynas-ray", daemon=True))
         threads[0].start()
         begun.wait()
@@ -44,16 +46,22 @@ def early_start() -> Iterator[Start]:
         yield start
     finally:
         left.set()
-        for thread in threads:
-            thread.join()
+        if threads:
+            gone.wait()
 
 
-def _hold(cpus: int | None, begun: threading.Event, left: threading.Event) -> None:
+def _hold(
+    cpus: int | None, training: bool, begun: threading.Event, left: threading.Event, gone: threading.Event
+) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)  # Ray warns that it sets no signal handler in a thread
+    over = None
     try:
-        with private_ray(cpus, begun):
+        with private_ray(cpus, training, begun) as over:
             left.wait()
     except Exception:
         logging.getLogger("raynas").debug("Ray did not start beside the driver's own work", exc_info=True)
     finally:
         begun.set()
+        gone.set()
+    if over is not None:
+        over.wait()

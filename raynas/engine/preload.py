@@ -9,15 +9,25 @@ import contextlib
 import os
 import time
 
-#: Imported by each worker process, in this order; the last one says that all is there.
-MODULES = ("raynas.engine.trainable", "raynas.evaluators.training", "raynas.engine.preloaded")
-
 #: What Tune gives each of its workers.
 TUNE_VARIABLES = {"PL_DISABLE_FORK": "1"}
 
 _NOTE = "raynas-preloaded-"
 _PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.02
+
+
+def modules(training: bool) -> list[str]:
+    """Imported by each worker process, in this order; the last one says that all is there.
+
+    Args:
+        training: whether trials are trainings, which need torch.
+    """
+    return [
+        "raynas.engine.trainable",
+        *(["raynas.evaluators.training"] if training else []),
+        "raynas.engine.preloaded",
+    ]
 
 
 def take_prestarted(wanted: bool) -> None:

@@ -156,7 +156,7 @@ def run(
     try:
         with (
             interruptible(session, seconds) as on_ready,
-            _cluster(spec) as slots,
+            _cluster(spec, parts) as slots,
             tracked(folder, session, parts.store),
         ):
             on_ready(counts=False)
@@ -213,9 +213,10 @@ def _explanation(session: Session) -> str:
     return "; ".join(filter(None, (explain() if explain else "", describe(session.history))))
 
 
-def _cluster(spec: dict[str, Any]) -> AbstractContextManager[Slots]:
+def _cluster(spec: dict[str, Any], parts: Parts) -> AbstractContextManager[Slots]:
     wanted = ("max_concurrent", "cpus_per_trial", "gpus_per_trial", "device")
-    return cluster(spec["workers"], spec["address"], **{key: spec[key] for key in wanted})
+    limits = {key: spec[key] for key in wanted}
+    return cluster(spec["workers"], spec["address"], training=parts.given_evaluator is None, **limits)
 
 
 def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:

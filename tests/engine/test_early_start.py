@@ -32,7 +32,7 @@ from raynas.engine.early_start import early_start
 spec = {"address": None, "workers": 1, "cpus_per_trial": 1.0}
 prepare_environment(1, None)
 with early_start() as start:
-    start(spec)
+    start(spec, True)
     assert "torch" not in sys.modules, "the driver's own work goes on meanwhile"
     with cluster(1, None):
         import ray
@@ -48,13 +48,13 @@ assert DEFAULT_ENV_VARS == {"PL_DISABLE_FORK": "1"}
 
 try:
     with early_start() as start:
-        start(spec)
+        start(spec, True)
         raise KeyError("a mistake, found meanwhile")
 except KeyError:
     assert not ray.is_initialized()
 
 with early_start() as start:
-    start(spec | {"address": "127.0.0.1:6379"})
+    start(spec | {"address": "127.0.0.1:6379"}, True)
     assert not ray.is_initialized(), "a cluster is only joined when it is needed"
 """
 )

@@ -142,7 +142,7 @@ def test_when_nothing_works_the_search_ends_early_and_says_why(tmp_path: Path) -
         f"{path}:space", strategy="random", epochs=1, home=tmp_path, name="s", workers=2, mlflow=False
     )
     assert (found.status, found.reason) == ("failed", "all_failed")
-    assert len(found.history.trials) < 10
+    assert len(found.history.trials) < 30  # of so many that there are: Ray asks ahead of what it reports
     assert "ValueError: this architecture cannot be" in found.message
 
 

@@ -160,7 +160,7 @@ def test_without_instructions_it_is_tried_only_where_a_person_asks(monkeypatch: 
 
 
 def test_what_a_person_asks_for_is_what_the_journal_holds() -> None:
-    parts: Any = SimpleNamespace(evaluator=Training(Digits()), space=LAYOUTS)
+    parts: Any = SimpleNamespace(evaluator=Training(Digits()), space=LAYOUTS, decisions=None)
     history: Any = SimpleNamespace(sessions=[])
     slots: Any = SimpleNamespace(device="cpu", cpus=1)
     for precision in ("fp32", "bf16"):
