@@ -20,7 +20,7 @@ from raynas.engine import fitting_words as words
 from raynas.engine.cluster import Slots, slots_here, workers_are_quiet
 from raynas.engine.parts import Parts, find_parts, make_rule, task_arguments
 from raynas.engine.spec import DEFAULT_SECONDS, DEFAULT_TRIALS
-from raynas.errors import SpecError, UserError
+from raynas.errors import SpaceError, SpecError
 
 if TYPE_CHECKING:  # they import torch, and Ray is to start before that
     from raynas.engine.speed import Size, Speed
@@ -113,14 +113,12 @@ def fit(asked: Mapping[str, Any], parts: Parts) -> Fitted | None:
     slots = slots_here(asked)
     if slots is None:
         return None
-    from raynas.engine.speed import Speed
+    from raynas.engine.speed import Speed, Unmeasured
 
     speed = Speed(asked, parts, slots)
     try:
         return _within(asked["trial_timeout"], lambda: _Plan(asked, parts, slots, speed).made())
-    except UserError:
-        raise
-    except Exception:  # the check before the first trial has words for it
+    except Unmeasured:  # the check before the first trial has words for it
         return None
 
 
@@ -150,10 +148,8 @@ class _Plan:
 
     def __init__(self, asked: Mapping[str, Any], parts: Parts, slots: Slots, speed: Speed) -> None:
         self.asked, self.parts, self.slots, self.speed = asked, parts, slots, speed
-        data = parts.evaluator.task
         self.own_epochs = int(parts.evaluator.default_steps)
-        self.train_size = int(getattr(data, "train_size", 0) or len(data.data.train_inputs))
-        self.valid_size = int(getattr(data, "valid_size", 0) or len(data.data.valid_inputs))
+        self.train_size, self.valid_size = speed.samples()
         limited = asked["time"] is not None or asked["trials"] is not None
         self.time: float | None = asked["time"] if limited else DEFAULT_SECONDS
         self.trials: int | None = asked["trials"] if limited else DEFAULT_TRIALS
@@ -163,7 +159,7 @@ class _Plan:
         sizes: list[Size | None] = [None]
         if self.parts.given_evaluator is None and "size" not in self.asked["task_options"]:
             sizes = list(getattr(self.parts.task, "picture_sizes", ())) or [None]
-        first = self.speed.pace(sizes[0])
+        sizes, first = self._first(sizes)
         if first is None:
             return None
         wanted = self._wanted()
@@ -204,6 +200,22 @@ class _Plan:
         }
         decisions = self.speed.decisions or {}
         return Fitted(self._parts(settings), settings, decisions, expected, tuple(lines), facts)
+
+    def _first(self, sizes: list[Size | None]) -> tuple[list[Size | None], Pace | None]:
+        """The sizes from the smallest one on that the space's default takes, and its pace there."""
+        for number, size in enumerate(sizes):
+            pace = None if size is None else self._at(size)
+            if pace is not None:
+                return sizes[number:], pace
+        return [None], self.speed.pace(None)
+
+    def _at(self, size: Size) -> Pace | None:
+        """The pace of the space's default at a size; None where it does not take pictures of that."""
+        from raynas.engine.speed import Unmeasured
+
+        with suppress(Unmeasured, SpaceError):
+            return self.speed.pace(size)
+        return None
 
     def _wanted(self) -> int:
         """How many trials there should be."""
@@ -261,7 +273,7 @@ class _Plan:
             return pace, {}
         slots = self.slots
         while slots.workers >= _MANY_WORKERS:
-            share = self._share(budget.STEPS)
+            share = self._timed_share
             full = budget.trial_budget(self.seconds, slots.workers, wanted, share)
             enough = full / pace.train_seconds >= budget.enough_samples(
                 self.train_size, pace.batch_size, self.own_epochs
@@ -291,8 +303,9 @@ class _Plan:
             if expected < _HOPELESS * need:
                 weighed[larger] = replace(pace, train_seconds=pace.train_seconds * growth, flops=pace.flops * growth)
                 break
-            there = self.speed.pace(larger)
-            assert there is not None
+            there = self._at(larger)
+            if there is None:
+                break
             weighed[larger] = there
             if full / there.train_seconds < need:
                 break

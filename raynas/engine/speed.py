@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from raynas import costs
 from raynas.engine.cluster import Slots
 from raynas.engine.parts import Parts
 from raynas.engine.sources import make_evaluator, make_space
-from raynas.errors import SpaceError
+from raynas.errors import SpaceError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.timing import Pace, SpeedLine
 from raynas.space import Architecture
@@ -30,6 +30,20 @@ _DEAREST = 8.0
 _REFINED = 3
 #: At least this share of what would be affordable if time and FLOPs were proportional is.
 _TRUSTED = 0.3
+
+
+class Unmeasured(Exception):
+    """A step failed, or the data could not be had; with the reason as its cause."""
+
+
+@contextmanager
+def _measuring() -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise Unmeasured from error
 
 
 class Speed:
@@ -59,10 +73,18 @@ class Speed:
             if self.decisions is None:
                 seed, precision = self.asked["seed"] or 0, self.asked["precision"]
                 context = replace(self._context, seed=seed, precision=precision)
-                self.decisions = evaluator.decide(made.space, made.space.default(), context)
+                with _measuring():
+                    self.decisions = evaluator.decide(made.space, made.space.default(), context)
             evaluator.adopt(self.decisions)
             self._made[key] = made
         return self._made[key]
+
+    def samples(self) -> tuple[int, int]:
+        """How many there are to train on, and to validate with."""
+        task = self.parts.evaluator.task
+        with _measuring():
+            train = int(getattr(task, "train_size", 0) or len(task.data.train_inputs))
+            return train, int(getattr(task, "valid_size", 0) or len(task.data.valid_inputs))
 
     @property
     def _context(self) -> TrialContext:
@@ -81,9 +103,10 @@ class Speed:
         architecture = architecture or made.space.default()
         key = (size, affordable, made.space.trial_id(architecture), batch_size, self.slots)
         if key not in self._paces:
-            self._paces[key] = made.evaluator.pace(
-                made.space, architecture, self._context, at_once=self.slots.workers, batch_size=batch_size
-            )
+            with _measuring():
+                self._paces[key] = made.evaluator.pace(
+                    made.space, architecture, self._context, at_once=self.slots.workers, batch_size=batch_size
+                )
         return self._paces[key]
 
     def affordable(self, size: Size | None, seconds: float) -> float:

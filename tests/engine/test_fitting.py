@@ -169,6 +169,43 @@ def test_what_cannot_be_is_refused_with_what_would(
     assert isinstance(caught.value, SpecError | TaskError)
 
 
+WANTS_LARGE = """
+from raynas.blocks import ClassifierHead, ConvNormAct
+from raynas.space import Choice, Space, op
+from torch import nn
+
+def space(task):
+    if min(task.input_shape[1:]) < 64:
+        raise ValueError("too small")
+    stem = op(ConvNormAct, out_channels=Choice(8, 16), kernel_size=3, stride=2)
+    return Space(stem=stem, head=op(ClassifierHead, num_classes=2))
+"""
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_space_may_refuse_small_pictures(photos: Path, machine: Any, tmp_path: Path) -> None:
+    machine(1e9)
+    (tmp_path / "mine.py").write_text(WANTS_LARGE)
+    plan = api.plan(f"{tmp_path / 'mine.py'}:space", data=str(photos), seconds="10m")
+    assert plan.spec["task_options"]["size"][0] >= 64
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_where_nothing_can_be_measured_the_check_says_why(
+    photos: Path, machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(1e9)
+
+    def broken(*given: Any, **named: Any) -> Pace:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Training, "pace", broken)
+    settings = {"data": str(photos), "seconds": "9m"}
+    spec, *_, fitted = api._prepare("resnet", None, None, None, Path("home"), settings)
+    assert fitted is None
+    assert (spec["epochs"], spec["trial_time"]) == (27, None)  # the task's own
+
+
 def test_too_little_time_for_many_trials_is_said(photos: Path, machine: Any, unchecked: None) -> None:
     machine(1e8)
     plan = planned(photos, seconds="1m")
