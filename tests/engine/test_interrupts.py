@@ -121,7 +121,7 @@ def test_at_the_time_limit_running_trials_checkpoint_and_stay_unfinished(tmp_pat
 
 
 def test_a_time_in_which_nothing_was_measured_is_no_success(tmp_path: Path) -> None:
-    process = command(tmp_path, "search", "resnet", "--time", "0.1s", "--name", "s", "--no-mlflow")
+    process = command(tmp_path, "search", "resnet", "--time", "0.1s", "--epochs", "9", "--name", "s", "--no-mlflow")
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     assert "no trial was measured in that time" in output
