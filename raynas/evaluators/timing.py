@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 #: A measurement goes on for so long, and for so many steps at most; one step is done in any case.
-SECONDS, STEPS = 0.7, 6
+SECONDS, STEPS = 0.35, 5
 #: Steps shorter than this are not slowed down by each other's memory traffic; here Python's own lock would slow them.
 _WORTH_CROWDING = 0.02
 #: More at the same time than this say no more, and wait for Python's lock.
