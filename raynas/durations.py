@@ -38,3 +38,11 @@ def format_duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3_600}h{whole % 3_600 // 60:02d}m"
     return f"{whole // 86_400}d{whole % 86_400 // 3_600:02d}h"
+
+
+def typed_duration(seconds: float) -> str:
+    """Seconds as one types them: ``10m``, ``90s``."""
+    whole = round(seconds)
+    if whole % 3_600 == 0:
+        return f"{whole // 3_600}h"
+    return f"{whole // 60}m" if whole % 60 == 0 else f"{whole}s"

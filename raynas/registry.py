@@ -24,6 +24,14 @@ GROUPS = {
     "raynas.schedulers": ("scheduler", "give a name or path/to/file.py:name"),
 }
 
+#: The setting of a search that names an object of each group.
+SETTING_OF = {
+    "raynas.spaces": "space",
+    "raynas.tasks": "task",
+    "raynas.strategies": "strategy",
+    "raynas.schedulers": "scheduler",
+}
+
 
 @lru_cache
 def _entry_points(group: str) -> dict[str, importlib.metadata.EntryPoint]:

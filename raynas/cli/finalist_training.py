@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raynas.cli.words import counted
-from raynas.durations import format_duration
+from raynas.durations import format_duration, typed_duration
 from raynas.journal.finalists import DEFAULT_REPEATS, leaders
 
 if TYPE_CHECKING:
@@ -69,11 +69,3 @@ def _seconds(result: SearchResult) -> float:
     workers = int(history.sessions[-1].started.get("workers") or 1)
     rounds = math.ceil(len(leading) * DEFAULT_REPEATS / workers) + math.ceil(len(history.running) / workers)
     return rounds * result.max_steps * sum(measured) / len(measured)
-
-
-def typed_duration(seconds: float) -> str:
-    """Seconds as one types them: ``10m``, ``90s``."""
-    whole = round(seconds)
-    if whole % 3_600 == 0:
-        return f"{whole // 3_600}h"
-    return f"{whole // 60}m" if whole % 60 == 0 else f"{whole}s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raynas.cli.console import make_console, say
-from raynas.cli.words import counted, size_words
+from raynas.cli.words import counted, plan_lines, size_words
 from raynas.counts import digits
 from raynas.durations import format_duration
 from raynas.tasks.objective import Objective
@@ -18,8 +18,8 @@ def print_plan(plan: Plan) -> None:
     """The settings, an architecture, and how many trials the limits leave."""
     console, spec = make_console(), plan.spec
     say(console, f"raynas search {spec['space']} would do this (nothing was written, Ray was not started)")
-    for number, line in enumerate(plan.lines):
-        say(console, line if number else f"plan: {line}")
+    for line in plan_lines(plan.lines):
+        say(console, line)
     options = {key: value for key, value in spec["task_options"].items() if key != "content"}  # the data's fingerprint
     objective = Objective(spec["metric"], spec["mode"])
     for key, value in {**spec, "task_options": options, "metric": objective}.items():

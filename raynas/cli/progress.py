@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from raynas.cli.console import on_terminal
-from raynas.cli.words import counted, near, shown
+from raynas.cli.words import counted, near, plan_lines, shown
 from raynas.durations import format_duration
 
 if TYPE_CHECKING:
@@ -169,9 +169,8 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
     changed, and what the strategy is about to do."""
     if event["event"] == "search_started":
         summary = event.get("task", {}).get("summary")
-        planned = [str(line) for line in (event.get("plan") or {}).get("lines") or []]
         data = [f"data: {summary}"] if summary else []
-        return [*data, *(f"plan: {line}" for line in planned[:1]), *planned[1:]]
+        return [*data, *plan_lines((event.get("plan") or {}).get("lines") or [])]
     if event["event"] != "session_started":
         return []
     files, explanation = event.get("files") or {}, event.get("explanation")

@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from raynas.cli.console import make_console, make_table, say
-from raynas.cli.finalist_training import finalist_training, typed_duration
+from raynas.cli.finalist_training import finalist_training
 from raynas.cli.gain_words import outlook_words
 from raynas.cli.pace import Pace
 from raynas.cli.progress import standing
 from raynas.cli.words import big, brief, counted, flops_words, near, shown, size_words
-from raynas.durations import format_duration
+from raynas.durations import format_duration, typed_duration
 from raynas.journal.finalists import next_repeat
 
 if TYPE_CHECKING:

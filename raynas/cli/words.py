@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def big(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return str(number)
+
+
+def plan_lines(lines: Sequence[str]) -> list[str]:
+    """What a search decided from its time, a line each; the first one says what they are."""
+    return [line if number else f"plan: {line}" for number, line in enumerate(lines)]
 
 
 def flops_words(flops: float) -> str:

@@ -42,18 +42,10 @@ from raynas.engine.tracked import take_address
 from raynas.engine.working_folder import working_as_begun
 from raynas.errors import SearchFolderError
 from raynas.journal.finalists import next_repeat
-from raynas.registry import is_file, require_known
+from raynas.registry import SETTING_OF, is_file, require_known
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
-
-#: Which settings name something that is registered, or a person's own.
-_REGISTERED = {
-    "raynas.spaces": "space",
-    "raynas.tasks": "task",
-    "raynas.strategies": "strategy",
-    "raynas.schedulers": "scheduler",
-}
 
 
 def search(
@@ -106,7 +98,7 @@ def plan(
     home: str | os.PathLike[str] | None = None,
     **settings: Unpack[Settings],
 ) -> Plan:
-    """What ``search`` with the same arguments would do, after measuring one epoch here; nothing is written.
+    """What ``search`` with the same arguments would do, after measuring a few steps here; nothing is written.
 
     Raises:
         UserError: as ``search``.
@@ -149,7 +141,7 @@ def _prepare(
     store = take_address(asked, home)
     prepare_environment(asked["workers"], asked["address"])
     _require_room(asked)
-    for group, which in _REGISTERED.items():
+    for group, which in SETTING_OF.items():
         if not asked[which].startswith("<"):
             require_known(group, asked[which])
     own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task"))
@@ -168,7 +160,7 @@ def _prepare(
     preflight(parts, spec)
     fitted = fit(asked, parts)
     if fitted is not None:
-        parts = replace(fitted.parts, decisions=fitted.decisions)
+        parts = fitted.parts
         spec = resolve({**asked, **fitted.settings, "seed": spec["seed"]}, parts, home)
     earlier = read_warm_start(spec, parts.space, home)
     return spec, replace(parts, store=store), earlier, bool(asked["name"]), fitted

@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from raynas.durations import format_duration
@@ -39,20 +39,15 @@ class Fitted:
     """What a search decides from its time.
 
     Attributes:
-        parts: of the search, as they are now.
+        parts: of the search, as they are now, with the evaluator's decisions.
         settings: fields of the spec.
-        decisions: of the evaluator (``Evaluator.decide``).
-        trials: how many are expected in all.
-        lines: the same for people.
-        facts: for the journal.
+        facts: for the journal: ``trials`` (expected in all), ``lines`` (what was decided, for people), and what it
+            rests on.
     """
 
     parts: Parts
     settings: dict[str, Any]
-    decisions: dict[str, Any]
-    trials: int
-    lines: tuple[str, ...]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any]
 
 
 def check_asked(asked: Mapping[str, Any]) -> None:
@@ -190,7 +185,7 @@ class _Plan:
         lines = self._lines(settings, expected, full, size, pace, weighed) if said else []
         facts = {
             "trials": expected,
-            "lines": list(lines),
+            "lines": lines,
             "trial_seconds": round(full, 1),
             "passes": round(full / self._epoch(pace), 2),
             "measured": [
@@ -198,8 +193,7 @@ class _Plan:
                 for at, each in weighed.items()
             ],
         }
-        decisions = self.speed.decisions or {}
-        return Fitted(self._parts(settings), settings, decisions, expected, tuple(lines), facts)
+        return Fitted(self._parts(settings), settings, facts)
 
     def _first(self, sizes: list[Size | None]) -> tuple[list[Size | None], Pace | None]:
         """The sizes from the smallest one on that the space's default takes, and its pace there."""
@@ -226,13 +220,16 @@ class _Plan:
         wanted = budget.wanted_trials(self.seconds, self.asked["effort"] or "normal")
         return wanted if trials is None else min(trials, wanted)
 
+    def _rule(self, steps: int) -> Any:
+        """The stopping rule of trials of so many steps. (Which way the metric is good makes no difference here.)"""
+        return make_rule({**self.asked, "epochs": steps, "mode": self.asked["mode"] or "max"})
+
     def _share(self, steps: int) -> float:
-        spec = {**self.asked, "epochs": steps, "mode": self.asked["mode"] or "max"}
-        return budget.mean_share(make_rule(spec).expected_steps, steps)
+        return budget.mean_share(self._rule(steps).expected_steps, steps)
 
     def _epoch(self, pace: Pace) -> float:
         """Seconds of an epoch, validation included."""
-        return self.train_size * pace.train_seconds + self.valid_size * pace.valid_seconds
+        return pace.epoch_seconds(self.train_size, self.valid_size)
 
     def _budget(self, wanted: int) -> float:
         """Seconds of a trial's full budget, for so many trials."""
@@ -350,22 +347,18 @@ class _Plan:
         steps = settings.get("epochs") or self.asked["epochs"] or budget.STEPS
         looks = 0.0
         if settings.get("trial_time") or self.asked["trial_time"]:
-            rungs = len(make_rule({**self.asked, "epochs": steps, "mode": self.asked["mode"] or "max"}).levels)
-            looks = rungs * self.valid_size * pace.valid_seconds
+            looks = len(self._rule(steps).levels) * self.valid_size * pace.valid_seconds
         each = (full + looks) * self._share(steps)
         expected = max(1, int(self.seconds * self.slots.workers / each))
         return expected if self.trials is None else min(expected, self.trials)
 
     def _parts(self, settings: Mapping[str, Any]) -> Parts:
         """The parts with what was decided."""
-        found = {**self.asked, **settings}
-        if not {"task_options", "batch_size", "affordable_flops"} & set(settings):
-            with suppress(AttributeError):
-                self.parts.task.affordable_flops = None
-            return self.parts
-        old = self.parts
-        new = find_parts(old.space_source, old.task_source, old.given_evaluator, task_arguments(found), found)
-        return replace(new, store=old.store)
+        found, parts = {**self.asked, **settings}, self.parts
+        if {"task_options", "batch_size", "affordable_flops"} & set(settings):
+            sources = parts.space_source, parts.task_source, parts.given_evaluator
+            parts = find_parts(*sources, task_arguments(found), found)
+        return replace(parts, decisions=self.speed.decisions)
 
     def _lines(
         self,

@@ -33,7 +33,7 @@ from raynas.engine.working_folder import working_folder
 from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.paths import absolute, home_folder
-from raynas.registry import is_file
+from raynas.registry import SETTING_OF, is_file
 from raynas.space import Architecture, Space
 from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Mode, Objective, mode_of
@@ -115,7 +115,7 @@ def resumed_source(
     if given is not None:
         return source_of(group, given, beside)
     if reference.startswith("<"):
-        what = group.removeprefix("raynas.").removesuffix("s")
+        what = SETTING_OF[group]
         raise SpecError(
             f"search {folder.name!r} was begun with the {what} object {reference}, which is not kept; "
             f"hand it in again: raynas.resume({folder.name!r}, {what}=...)"
@@ -208,7 +208,7 @@ def _kept_or_found(group: str, spec: dict[str, Any], folder: SearchFolder | None
     Raises:
         SpecError: it is no class with the method ``needs``.
     """
-    which = {"raynas.strategies": "strategy", "raynas.schedulers": "scheduler"}[group]
+    which = SETTING_OF[group]
     reference = spec[which]
     kept = None if folder is None else folder.source
     beside = [known_source(spec[other], kept) for other in ("space", "task", "strategy") if other != which]
@@ -217,8 +217,7 @@ def _kept_or_found(group: str, spec: dict[str, Any], folder: SearchFolder | None
     else:
         found = keep_copy(Source(group, reference), folder.source, beside).get()
     if not isinstance(found, type) or not hasattr(found, needs):
-        what = group.removeprefix("raynas.").replace("strategies", "strategy").removesuffix("s")
-        raise SpecError(f"{what} {reference!r} is no {what}: a class with a method {needs!r} is needed (docs/own)")
+        raise SpecError(f"{which} {reference!r} is no {which}: a class with a method {needs!r} is needed (docs/own)")
     return found
 
 
@@ -295,6 +294,30 @@ def input_dtype(parts: Parts) -> str | None:
             f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
             f"{type(error).__name__}: {error} (the working folder is {working_folder()})"
         ) from error
+
+
+def cost_of(parts: Parts, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
+    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
+
+    Args:
+        seconds: the limit on building one operation (None: none).
+    """
+    shape = input_shape(parts)
+    dtype = input_dtype(parts)
+
+    def cost(architecture: Architecture) -> dict[str, int]:
+        if shape is None:
+            return {}
+        from raynas import costs
+
+        try:
+            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
+                total = costs.cost(parts.space.network(architecture), shape, dtype)
+        except SpaceError:  # cannot be built: the trial will fail with the reason
+            return {}
+        return {"params": total.params, "flops": total.flops}
+
+    return cost
 
 
 def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:

@@ -71,9 +71,10 @@ def make_plan(spec: dict[str, Any], parts: Parts, fitted: Fitted | None = None) 
     if step_seconds(spec) is None:
         evaluator = copy.copy(parts.evaluator)
         context = TrialContext(0, spec["seed"], spec["epochs"], precision=spec["precision"])
-        evaluator.adopt(
-            evaluator.decide(parts.space, parts.space.default(), context) if fitted is None else fitted.decisions
-        )
+        decisions = parts.decisions
+        if decisions is None:
+            decisions = evaluator.decide(parts.space, parts.space.default(), context)
+        evaluator.adopt(decisions)
         parts = replace(parts, evaluator=evaluator)
     rng = random.Random(spec["seed"])
     samples = [parts.space.sample(rng) for _ in range(_SAMPLES)]
@@ -91,8 +92,8 @@ def make_plan(spec: dict[str, Any], parts: Parts, fitted: Fitted | None = None) 
     if not parts.space.size_exact:
         known.pop("size", None)
     if fitted is not None and "time" in known:
-        known["time"] = fitted.trials
-        per_trial = spec["time"] / fitted.trials
+        known["time"] = fitted.facts["trials"]
+        per_trial = spec["time"] / fitted.facts["trials"]
     limit = min(known, key=known.__getitem__) if known else "none"
     trials = known.get(limit)
     repeats = spec["finalists"] * (spec["repeats"] or 0) if limit != "time" else 0
@@ -111,7 +112,7 @@ def make_plan(spec: dict[str, Any], parts: Parts, fitted: Fitted | None = None) 
         repeats=repeats,
         seconds=None if trials is None else trials * per_trial + again,
         limit=limit,
-        lines=() if fitted is None else fitted.lines,
+        lines=() if fitted is None else tuple(fitted.facts["lines"]),
     )
 
 
@@ -120,7 +121,7 @@ def _measured_seconds(parts: Parts, spec: dict[str, Any], architecture: Architec
     pace = parts.evaluator.pace(parts.space, architecture, context, at_once=workers)
     if pace is not None:
         data = parts.evaluator.task.data
-        return float(len(data.train_inputs) * pace.train_seconds + len(data.valid_inputs) * pace.valid_seconds)
+        return float(pace.epoch_seconds(len(data.train_inputs), len(data.valid_inputs)))
     begun = time.perf_counter()
     measurement = next(iter(parts.evaluator.start(parts.space, architecture, context).measurements()))
     return measurement.seconds or time.perf_counter() - begun

@@ -22,8 +22,7 @@ from raynas.engine.folder import SearchFolder
 from raynas.engine.memory import fair_share_bytes
 from raynas.engine.parts import (
     Parts,
-    input_dtype,
-    input_shape,
+    cost_of,
     keep_sources,
     make_rule,
     make_searcher,
@@ -36,12 +35,10 @@ from raynas.engine.spec import write_spec
 from raynas.engine.start_check import check_here, judge_check
 from raynas.engine.tracked import tracked
 from raynas.engine.working_folder import working_folder
-from raynas.errors import SearchFolderError, SpaceError, UserError
+from raynas.errors import SearchFolderError, UserError
 from raynas.evaluators.evaluator import Evaluator, TrialContext
 from raynas.journal import History, Writer
 from raynas.resources import available_bytes, available_cpus
-from raynas.space import Architecture
-from raynas.space.shapes import time_limit
 from raynas.tasks.objective import Objective
 
 Progress = Callable[[dict[str, Any]], None]
@@ -131,7 +128,7 @@ def run(
     from raynas.engine.supervisor import supervise
     from raynas.engine.trainable import WorkerSetup
 
-    cost = _cost_of(parts, spec["trial_timeout"])
+    cost = cost_of(parts, spec["trial_timeout"])
     searcher = make_searcher(spec, parts.space, folder, cost)
     writer = Writer(folder.journal)
     session = Session(
@@ -281,30 +278,6 @@ def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
         facts |= sample_facts(parts.evaluator.task)
     content = getattr(parts.task, "content", None)
     return {**facts, "digest": content[:16]} if content else facts
-
-
-def _cost_of(parts: Parts, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
-    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
-
-    Args:
-        seconds: the limit on building one operation (None: none).
-    """
-    shape = input_shape(parts)
-    dtype = input_dtype(parts)
-
-    def cost(architecture: Architecture) -> dict[str, int]:
-        if shape is None:
-            return {}
-        from raynas import costs
-
-        try:
-            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
-                total = costs.cost(parts.space.network(architecture), shape, dtype)
-        except SpaceError:  # cannot be built: the trial will fail with the reason
-            return {}
-        return {"params": total.params, "flops": total.flops}
-
-    return cost
 
 
 def _versions() -> dict[str, str | None]:

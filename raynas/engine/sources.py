@@ -145,10 +145,15 @@ def _checked(task: Any, named: str, affordable_flops: float | None) -> Any:
         raise TaskError(
             f"task {named!r} is a {type(task).__name__}; a raynas.tasks.task.Task is needed (docs/own/task.py)"
         )
-    if affordable_flops is not None or getattr(task, "affordable_flops", None) is not None:
-        with suppress(AttributeError):  # an object that takes no attributes
-            task.affordable_flops = affordable_flops
+    tell_affordable(task, affordable_flops)
     return task
+
+
+def tell_affordable(task: Any, flops: float | None) -> None:
+    """Sets what a trial can afford (``Task.affordable_flops``), for the space that is made for the task next."""
+    if flops is not None or getattr(task, "affordable_flops", None) is not None:
+        with suppress(AttributeError):  # an object that takes no attributes
+            task.affordable_flops = flops
 
 
 def make_evaluator(evaluator: Evaluator | None, task: Any, batch_size: int | None = None) -> Evaluator:

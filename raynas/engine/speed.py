@@ -10,11 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from raynas import costs
 from raynas.engine.cluster import Slots
-from raynas.engine.parts import Parts
-from raynas.engine.sources import make_evaluator, make_space
-from raynas.errors import SpaceError, UserError
+from raynas.engine.parts import Parts, cost_of
+from raynas.engine.sources import make_evaluator, make_space, tell_affordable
+from raynas.errors import UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.timing import Pace, SpeedLine
 from raynas.space import Architecture
@@ -61,8 +60,7 @@ class Speed:
         if key not in self._made:
             own = self.parts
             task = own.task if size is None else own.task.sketch(size)
-            with suppress(AttributeError):
-                task.affordable_flops = affordable
+            tell_affordable(task, affordable)
             # A copy, since what it adopts here is not for the search.
             evaluator = (
                 copy.copy(own.given_evaluator)
@@ -132,17 +130,12 @@ class Speed:
         made = self.parts_at(size)
         default = self.pace(size)
         assert default is not None
-        rng = random.Random(0)
-        shape = made.evaluator.task.input_shape
-        dtype = getattr(made.evaluator.task, "input_dtype", None)
-        drawn: list[tuple[int, Architecture]] = []
-        for _ in range(_SAMPLES):
-            sample = made.space.sample(rng)
-            with suppress(SpaceError):
-                drawn.append((costs.cost(made.space.network(sample), shape, dtype).flops, sample))
-        drawn = sorted((each for each in drawn if each[0] <= _DEAREST * default.flops), key=lambda each: each[0])
+        rng, cost = random.Random(0), cost_of(made, None)
+        samples = [made.space.sample(rng) for _ in range(_SAMPLES)]
+        known = [(found["flops"], sample) for sample in samples if (found := cost(sample))]
+        drawn = sorted((each for each in known if each[0] <= _DEAREST * default.flops), key=lambda each: each[0])
         paces = [default]
-        for flops, sample in {id(each[1]): each for each in (drawn[:1] + drawn[-1:])}.values():
+        for flops, sample in drawn[:1] + drawn[1:][-1:]:
             fewer = min(1.0, default.flops / max(1, flops))  # the same time a step, whatever the size of the network
             with suppress(Exception):  # a sample that fails is its trial's trouble
                 pace = self.pace(size, architecture=sample, batch_size=max(8, int(default.batch_size * fewer)))

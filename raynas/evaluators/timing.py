@@ -43,6 +43,10 @@ class Pace:
         """Of one sample in a validation: a forward pass is about a third of a training step."""
         return self.train_seconds / 3
 
+    def epoch_seconds(self, train_size: int, valid_size: int) -> float:
+        """Of a pass over so many samples and a validation on so many."""
+        return train_size * self.train_seconds + valid_size * self.valid_seconds
+
 
 @dataclass(frozen=True)
 class SpeedLine:
