@@ -166,6 +166,14 @@ def test_until_the_first_trial_it_says_what_is_waited_for() -> None:
     assert "bringing MLflow up to date, ending Ray … 0s" in shows()
 
 
+def complete(told: Story, numbers: range, seconds: float) -> None:
+    """Trials that are trained in full, one after another, each in so many seconds."""
+    for number in numbers:
+        told.start(number)
+        told.now += seconds
+        told.measure(number, 9, 0.5, "budget")
+
+
 def counted(trials: int | None, seconds: float | None) -> tuple[Story, Pace]:
     history = History()
     pace = Pace(history)
@@ -192,10 +200,7 @@ def test_the_pace_is_a_dash_until_it_is_known() -> None:
 def test_the_limit_that_comes_first_says_when_it_ends() -> None:
     told, pace = counted(1_000, 100.0)
     assert pace.eta_words(told.now) == "within 1m40s"
-    for number in range(3):
-        told.start(number)
-        told.now += 10
-        told.measure(number, 9, 0.5, "budget")
+    complete(told, range(3), 10)
     assert pace.eta_words(told.now) == "1m10s"
     assert pace.share(told.now) == pytest.approx(0.3)
     told.now += 200
@@ -220,28 +225,19 @@ def test_the_trials_that_are_left_are_counted_from_the_plan_until_there_is_a_pac
         assert pace.trials_words(told.now) == words.replace("31", "15")
         told.session(None, 300.0, number=1)  # the first was killed at once; resumed with more time
         assert pace.trials_words(told.now) == words.replace("31", "93")
-    for number in range(3):
-        told.start(number)
-        told.now += 10
-        told.measure(number, 9, 0.5, "budget")
+    complete(told, range(3), 10)
     assert pace.left_words(told.now) == "4m30s, about 27 more trials"
 
 
 def test_a_reader_of_the_journal_has_the_same_pace_as_the_display() -> None:
     told, pace = counted(100, 1_000.0)
-    for number in range(4):
-        told.start(number)
-        told.now += 100
-        told.measure(number, 9, 0.5, "budget")
+    complete(told, range(4), 100)
     told.tell("session_ended", session=0, reason="interrupted", message="")
     told.now += 50_000
     assert Pace.of(History()).left_words(told.now) == ""
     told.session(None, 1_000.0, number=1)
     told.now += 30  # Ray's start
-    for number in range(4, 8):
-        told.start(number)
-        told.now += 10
-        told.measure(number, 9, 0.5, "budget")
+    complete(told, range(4, 8), 10)
     read = Pace.of(pace._history)
     assert read.trials_per_hour(told.now) == pytest.approx(360)
     for ask in (Pace.trials_per_hour, Pace.elapsed, Pace.share, Pace.left_words):
@@ -257,18 +253,12 @@ def test_without_limits_there_is_no_end_to_tell() -> None:
 
 def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:
     told, pace = counted(10, 1_000.0)
-    for number in range(4):
-        told.start(number)
-        told.now += 100
-        told.measure(number, 9, 0.5, "budget")
+    complete(told, range(4), 100)
     told.tell("session_ended", session=0, reason="interrupted", message="")
     told.now += 50_000
     told.session(10, 1_000.0, number=1)
     assert pace.trials_per_hour(told.now) is None
-    for number in range(4, 7):
-        told.start(number)
-        told.now += 10
-        told.measure(number, 9, 0.5, "budget")
+    complete(told, range(4, 7), 10)
     assert pace.elapsed(told.now) == pytest.approx(430)
     assert pace.trials_per_hour(told.now) == pytest.approx(360)
     assert pace.eta_words(told.now) == "about 30s"
