@@ -41,6 +41,7 @@ class Beside:
         seed: of the weights, the order and the augmentation.
         threads: of the CPU.
         seconds: of training; None: the budget of one of the search's trials.
+        title: how it is called; None: as the network is.
     """
 
     home: Path
@@ -50,14 +51,15 @@ class Beside:
     seed: int
     threads: int
     seconds: float | None = None
+    title: str | None = None
 
 
 def trained(trainings: Sequence[Beside], at_once: int) -> list[dict[str, Any]]:
     """Trains networks, so many at once, and tries them on the images kept back.
 
     Returns:
-        Of each, in order: title, parameters, the validation's accuracy, and accuracy with its 95 % interval
-        (``low``, ``high``) on so many ``images``.
+        Of each, in order: title, parameters, the validation's accuracy, images a second of training, and accuracy with
+        its 95 % interval (``low``, ``high``) on so many ``images``.
     """
     context = multiprocessing.get_context("spawn")  # a fork of a process that has used threads may hang
     with ProcessPoolExecutor(at_once, mp_context=context, initializer=_end_with_parent) as pool:
@@ -96,11 +98,12 @@ def _trained(training: Beside) -> dict[str, Any]:
         execution=execution(found),
         **recipe,
     )
-    there = evaluate(done.model, task, training.test)
+    there, last = evaluate(done.model, task, training.test), done.measurements[-1].metrics
     return {
-        "title": training.network,
+        "title": training.title or training.network,
         "parameters": sum(weight.numel() for weight in network.parameters()),
-        "validation": done.measurements[-1].metrics[found.objective.metric],
+        "validation": last[found.objective.metric],
+        "images_per_second": last["images_per_second"],
         "accuracy": there.accuracy,
         "low": there.low,
         "high": there.high,

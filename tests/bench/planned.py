@@ -20,6 +20,9 @@ KEPT_BACK = 10_000
 SOURCES = {"cifar10": "cifar10", "fashion": "fashion_mnist", "mixed": "cifar10"}  # name to folder in $RAYNAS_DATA
 MIXED_TRAIN, MIXED_TEST = 6_000, 5_000
 PLAN = "plan"  # how the search that plans for itself is called
+#: How networks are called that a search recommends, and that are trained anew: by the way of the search.
+ANEW = {PLAN: "recommended, anew", "random": "random search's, anew"}
+REPEATS = 2  # of each training beside the searches, with other seeds
 #: What a plan decides: random search is given the same. A field that a search's settings do not have is passed over.
 PLANNED = (
     *("task_options", "epochs", "trial_time", "batch_size", "affordable_flops", "scheduler", "grace_period"),
@@ -78,17 +81,28 @@ class Bench:
         return once(self.kept(self.search(name, seed, way)), lambda: facts(search(name, seed), self.data(name)[1]))
 
     def beside(self, name: str, seed: int) -> list[dict[str, Any]]:
-        """The default and ResNet-20, each with one trial's budget; at the same time where two trials were."""
+        """What both searches recommend, the default and ResNet-20, each trained anew with one trial's budget.
 
-        def both() -> list[dict[str, Any]]:
-            search = self.search(name, seed, PLAN)
+        Two at the same time where two trials were: the recommended network and the default, then the others.
+        """
+
+        def all_of_them() -> list[dict[str, Any]]:
+            search, random = self.search(name, seed, PLAN), self.search(name, seed, "random")
             found = raynas.load(search, self.home)
             test, threads = self.data(name)[1], max(1, int(found.spec["cpus_per_trial"]))
-            networks = ("default", "ResNet-20")
-            trainings = [Beside(self.home, search, network, test, seed, threads) for network in networks]
-            return trained(trainings, min(len(networks), found.history.sessions[0].started["workers"]))
+            trainings = [
+                Beside(self.home, of, network, test, seed + 1_000 * repeat, threads, title=title)
+                for repeat in range(REPEATS)
+                for of, network, title in (
+                    (search, "winner", ANEW[PLAN]),
+                    (search, "default", "default"),
+                    (search, "ResNet-20", "ResNet-20"),
+                    (random, "winner", ANEW["random"]),
+                )
+            ]
+            return trained(trainings, min(2, found.history.sessions[0].started["workers"]))
 
-        return once(self.kept(self.search(name, seed, "beside")), both)
+        return once(self.kept(self.search(name, seed, "beside")), all_of_them)
 
     def long(self, name: str, seed: int) -> list[dict[str, Any]]:
         """The winner trained for a search's time, and ResNet-20 for twice that; one at a time on all cores."""
@@ -127,6 +141,7 @@ def facts(found: raynas.SearchResult, test: Path) -> dict[str, Any]:
         "seconds": history.elapsed_seconds,
         "parameters": sum(weight.numel() for weight in found.build(trial.number).parameters()),
         "validation": history.value(trial),
+        "images_per_second": trial.score[1]["images_per_second"] if trial.score else None,
         "accuracy": there.accuracy,
         "low": there.low,
         "high": there.high,
