@@ -1,34 +1,34 @@
-"""A task of one's own, to start from. Try it:  raynas search mlp --task task.py:Wine --trials 6 --epochs 5
+"""A task of your own, to start from. Try it:  raynas search mlp --task task.py:Wine --trials 6 --epochs 5
 
 A task says what "good" means: data, loss, metrics. It knows nothing of networks or spaces. For your own images you need
-none: raynas search resnet --data FOLDER (docs/data.md).
+no task: raynas search resnet --data FOLDER (docs/data.md).
 """
 
 import torch
 from sklearn.datasets import load_wine
 
-from raynas.tasks.objective import Objective
+from raynas.objectives import Objective
 from raynas.tasks.task import Data, Task
 
 
 class Wine(Task):
-    """From which of three growers is a wine? 178 wines, 13 measurements each (Aeberhard & Forina 1991)."""
+    """Which of three growers made a wine? 178 wines, 13 measurements each (Aeberhard & Forina 1991)."""
 
     name = "wine"
     input_shape = (13,)  # of one prepared input, without the batch; images: (channels, height, width)
     num_classes = 3
-    # outputs = "values" where they are no scores of classes: an exported model then prints them as they are.
-    # What trials are compared by: a metric from metrics() below, with val_ before it, or val_loss ("min").
+    # Set outputs = "values" if they are not scores of classes: an exported model then prints them as they are.
+    # Trials are compared by this: a metric from metrics() below, with val_ before it, or val_loss ("min").
     objective = Objective("val_accuracy", "max")
-    # Which way the other metrics are good, for a search by one of them (--metric); for val_loss it is known.
+    # Whether large or small values of the other metrics are better, for --metric; for val_loss this is known.
     directions = {"val_worst_class": "max"}
     default_epochs = 9  # a trial's full budget
     recipe = {"batch_size": 16}  # how to train on this data, unless a space says otherwise (docs/training.md)
 
     def load(self) -> Data:
-        """Read once a process and kept. The split must be the same every time: seed it, or do without chance.
+        """Read once per process, and kept. The split must be the same every time: seed it, or use no chance.
 
-        Relative paths ("data/train.npz") are read from the folder where the search was begun, also on workers.
+        Relative paths ("data/train.npz") are read from the folder where the search began, also on workers.
         """
         data = load_wine()
         inputs, targets = torch.tensor(data.data, dtype=torch.float32), torch.tensor(data.target)
@@ -38,10 +38,10 @@ class Wine(Task):
         return Data(inputs[~validation], targets[~validation], inputs[validation], targets[validation])
 
     def prepare(self, inputs: torch.Tensor) -> torch.Tensor:
-        """From what load() gave to what a network takes, a batch at a time; what comes in may be changed in place.
+        """Turns a batch of what load() returned into what a network takes. The batch may be changed in place.
 
-        The default turns bytes into floats in [-1, 1] and leaves all else as it is (floats; token numbers), so here it
-        could be left out.
+        The default turns bytes into floats in [-1, 1] and leaves everything else as it is (floats, token numbers), so
+        it could be left out here.
         """
         return inputs
 
@@ -50,10 +50,10 @@ class Wine(Task):
         return inputs + 0.05 * torch.randn(inputs.shape, generator=generator)
 
     def metrics(self, outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-        """Over the whole validation part; each is reported as val_NAME. One number each, a tensor of one too."""
+        """Over the whole validation part; each is reported as val_NAME. Each is one number, or a tensor of one."""
         right = outputs.argmax(1) == targets
         worst = min(right[targets == label].float().mean().item() for label in range(self.num_classes))
         return {"accuracy": right.float().mean().item(), "worst_class": worst}
 
-    # Also: loss(outputs, targets, label_smoothing), by default cross-entropy; preprocessing(), which says in JSON what
-    # prepare() does to an image, so that an exported model can do it (None where inputs are no images).
+    # You can also define loss(outputs, targets, label_smoothing), by default cross-entropy, and preprocessing(), which
+    # describes in JSON what prepare() does to an image, so that an exported model can do it (None: no images).
