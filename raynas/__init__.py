@@ -13,21 +13,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from raynas.version import __version__
 
 if TYPE_CHECKING:
-    from raynas.engine.api import listing, resume, search
-    from raynas.engine.result import SearchResult
+    from raynas.api import resume, search
     from raynas.export import export_model, load, load_model
+    from raynas.results.opening import listing
+    from raynas.results.result import SearchResult
 
 _WHERE = {
-    "search": "raynas.engine.api",
-    "resume": "raynas.engine.api",
-    "listing": "raynas.engine.api",
+    "search": "raynas.api",
+    "resume": "raynas.api",
+    "listing": "raynas.results.opening",
     "load": "raynas.export.read",
     "load_model": "raynas.export.read",
     "export_model": "raynas.export.write",
-    "SearchResult": "raynas.engine.result",
+    "SearchResult": "raynas.results.result",
 }
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Paths as a person writes them (``~`` included), and the home folder, which a container's user may not have."""
+"""Paths as a person writes them (``~`` included); the home folder, which a container's user may not have; the cache."""
 
 from __future__ import annotations
 
@@ -35,3 +35,12 @@ def home_folder() -> Path:
             f"user {os.getuid()} has no home folder, which Ray and the caches need (no HOME is set, and /etc/passwd "
             "does not name the user); set HOME to a folder that can be written: HOME=/tmp raynas …"
         ) from None
+
+
+def user_cache() -> Path:
+    """RayNAS's folder in the user's cache: in ``$XDG_CACHE_HOME``, or else in ``~/.cache``.
+
+    Raises:
+        UserError: the user has no home folder.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "raynas"

@@ -5,7 +5,6 @@ RayNAS's own are found in the same way as a third party's: they are entry points
 
 from __future__ import annotations
 
-import difflib
 import importlib.metadata
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from raynas.errors import UserError
 from raynas.modules import load, place_of
 from raynas.paths import absolute
+from raynas.suggestions import did_you_mean
 
 #: What a person calls each group of entry points, and the command that lists it.
 GROUPS = {
@@ -96,9 +96,8 @@ def _entry(group: str, reference: str) -> importlib.metadata.EntryPoint:
     what, way_out = GROUPS[group]
     entry = _entry_points(group).get(reference)
     if entry is None:
-        near = difflib.get_close_matches(reference, names(group), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else f"there are: {', '.join(names(group))} "
-        raise UserError(f"{what} {reference!r} not found; {hint}({way_out})")
+        hint = did_you_mean(reference, names(group), f"there are: {', '.join(names(group))}")
+        raise UserError(f"{what} {reference!r} not found; {hint} ({way_out})")
     return entry
 
 
@@ -109,7 +108,7 @@ def attribute(group: str, module: ModuleType, name: str) -> Any:
         UserError: there is none; the message holds the nearest one.
     """
     if not hasattr(module, name):
-        near = difflib.get_close_matches(name, vars(module), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{GROUPS[group][0]} {name!r} not found in {module.__file__}{hint}")
+        hint = did_you_mean(name, vars(module))
+        where = f"{module.__file__}; {hint}" if hint else module.__file__
+        raise UserError(f"{GROUPS[group][0]} {name!r} not found in {where}")
     return getattr(module, name)

@@ -1,20 +1,23 @@
-"""The commented files in docs/own, to start from: each does what it says, without a search."""
+"""The commented files in docs/own, to start from: each does what it says, without a search.
+
+Their contracts are tested by a file beside them, docs/own/test_mine.py, as an author would.
+"""
 
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.training import Training
 from raynas.journal import History
 from raynas.modules import load, place_of
+from raynas.objectives.objective import Objective
 from raynas.tasks.digits import Digits
-from raynas.tasks.objective import Objective
 
 OWN = Path(__file__).resolve().parents[1] / "docs" / "own"
 
@@ -24,11 +27,7 @@ def load_own(name: str) -> ModuleType:
 
 
 def test_space() -> None:
-    space = load_own("space.py").convnet(Digits())
-    rng = random.Random(0)
-    for architecture in (space.default(), *(space.sample(rng) for _ in range(5))):
-        assert space.build(architecture, (1, 8, 8))(torch.randn(2, 1, 8, 8)).shape == (2, 10)
-    kinds = {type(hole).__name__ for _, hole in space.holes()}
+    kinds = {type(hole).__name__ for _, hole in load_own("space.py").convnet(Digits()).holes()}
     assert kinds == {"Choice", "Int", "Float"}
 
 
@@ -53,7 +52,6 @@ def test_searcher() -> None:
     history = History(Objective("score", "max"))
     for number in range(8):
         proposal = searcher.propose(history, number)
-        assert proposal == climber(space, seed=1, **climber.options(10)).propose(history, number)
         if number >= 3:
             (parent,) = proposal.origin["parents"]
             assert history.trials[parent] in history.best(2)
@@ -62,9 +60,8 @@ def test_searcher() -> None:
         history.apply({"event": "trial_proposed", "trial": number, "architecture": values, **ids})
         measured = {"event": "measured", "trial": number, "step": 1, "rung": 1}
         history.apply({**measured, "metrics": {"score": random.Random(number).random()}})
-    assert len(history.seen) == 8
 
 
 @pytest.mark.parametrize("path", sorted(OWN.glob("*.py")), ids=lambda path: path.name)
 def test_each_says_how_to_try_it(path: Path) -> None:
-    assert f"{path.name}:" in path.read_text(encoding="utf-8").split('"""')[1]
+    assert re.search(rf"Try it:  \S.* {re.escape(path.name)}\b", path.read_text(encoding="utf-8").split('"""')[1])

@@ -1,6 +1,6 @@
-"""The command line (floor 7): ``raynas --help``.
+"""The command line: ``raynas --help``.
 
-It reads a person's words, calls ``raynas.engine.api`` and prints; it decides nothing. Nothing heavy is imported
+It reads a person's words, calls ``raynas.api`` and prints; it decides nothing. Nothing heavy is imported
 before a command needs it, so that help answers at once.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -10,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from raynas import __version__
-from raynas.cli import evaluate, export, mlflow, read, resume, search, show, simulate, spaces, trials
-from raynas.errors import UserError
+from raynas.cli.commands import evaluate, export, mlflow, read, resume, search, show, simulate, spaces, trials
+from raynas.errors import UserError, is_disk_full
+from raynas.version import __version__
 
 app = typer.Typer(
     name="raynas",
@@ -79,7 +78,7 @@ def call(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         where = f" ({error.filename})" if error.filename else ""
         print(f"error: {error.strerror}{where}; make room, and give the same command again", file=sys.stderr)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from raynas.space.fill import Network
-from raynas.space.operation import Op
-from raynas.space.shapes import Shape, arguments_for, layers
+from raynas.space.network.shapes import Shape, arguments_for, layers
+from raynas.space.template.operation import Op
+from raynas.space.walk.fill import Network
 
 if TYPE_CHECKING:
     import torch
@@ -106,5 +106,5 @@ def _flops(op: Op, in_shape: Shape, dtype: Any) -> int:
     except (NotImplementedError, RuntimeError):  # what looks at values cannot run on meta tensors
         try:
             return run("cpu", torch.zeros)
-        except Exception:  # a sequence of zeros may be one of nothing but padding (see raynas.space.shapes)
+        except Exception:  # a sequence of zeros may be one of nothing but padding (see raynas.space.network.shapes)
             return run("cpu", torch.ones)

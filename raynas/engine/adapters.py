@@ -7,17 +7,24 @@ stops a trial; proposals are journalled inside ``suggest``.
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ray import cloudpickle
-from ray.exceptions import NodeDiedError
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from raynas.engine.ray_errors import kept_error, lost_worker
 from raynas.engine.session import Session
+from raynas.engine.worker.messages import Report, TrialConfig
 from raynas.schedulers.scheduler import RungScheduler
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+
+#: A result of Ray's: what the worker returned (``report``), with Ray's own fields.
+Result = Mapping[str, object]
 
 
 class ProposalQueue(Searcher):
@@ -37,7 +44,7 @@ class ProposalQueue(Searcher):
         self._max_concurrent = max_concurrent
         self._live: dict[str, int] = {}  # Ray's trials that run or are paused
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> TrialConfig | str | None:
         # None while nothing runs or is paused would make Ray sleep; a session that has no next trial says why and is at
         # its end, or waits for trials under way.
         if len(self._live) - len(self._scheduler.held) >= self._max_concurrent:
@@ -52,13 +59,15 @@ class ProposalQueue(Searcher):
             self._scheduler.resume(trial.number)
             return None
         self._live[trial_id] = trial.number
-        config = {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
-        return {**config, "check": True} if self._session.takes_check(trial.number) else config
+        config: TrialConfig = {"trial": trial.number, "architecture": json.dumps(trial.architecture.to_json())}
+        if self._session.takes_check(trial.number):
+            config["check"] = True
+        return config
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+    def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Nothing: the scheduler has told the session."""
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: Result | None = None, error: bool = False) -> None:
         number = self._live.pop(trial_id)
         if error:
             self._session.gave_up(number)
@@ -85,9 +94,9 @@ class JournallingScheduler(RungScheduler):
         self._session = session
         self.over = False
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: Result) -> str:
         number = int(trial.config["trial"])
-        report = json.loads(result["report"])
+        report: Report = json.loads(str(result["report"]))
         if "checked" in report:
             self._session.checked(report["checked"])
             return TrialScheduler.CONTINUE
@@ -109,33 +118,17 @@ class JournallingScheduler(RungScheduler):
                 return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
-    def promote(self, tune_controller: Any) -> None:
+    def promote(self, tune_controller: TuneController) -> None:
         """Nothing while the search goes on: the ``ProposalQueue`` promotes."""
         if self.over:
             self.end_paused(tune_controller)
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         super().on_trial_error(tune_controller, trial)
         # A worker that had had another trial and was lost before it began this one leaves it pending; Ray gives such
         # a trial up at the first time.
         begun = trial.status != Trial.PENDING
-        self._session.died(int(trial.config["trial"]), *_cause_of_death(trial), begun=begun)
-
-
-def _cause_of_death(trial: Trial) -> tuple[str, str]:
-    """Why Ray lost the trial's worker: the journal's reason, and Ray's words.
-
-    Ray leaves the error in a file. (``get_pickled_error`` does not find it yet when the scheduler is told.)
-    """
-    try:
-        with open(trial.pickled_error_file, "rb") as file:
-            error = cloudpickle.load(file)  # written by this process, an instant ago
-    except (OSError, TypeError, AttributeError, EOFError):
-        return "worker_died", "its worker process died"
-    text = str(error)
-    lost = "its node has died" in text or getattr(error, "preempted", False) or isinstance(error, NodeDiedError)
-    storage = "checkpoint cannot be written" in text
-    return "infrastructure" if lost or storage else "worker_died", text
+        self._session.died(int(trial.config["trial"]), lost_worker(kept_error(trial)), begun=begun)
 
 
 class StartCallback(Callback):
@@ -144,5 +137,5 @@ class StartCallback(Callback):
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         self._session.started(int(trial.config["trial"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from raynas.errors import UserError
+from raynas.errors import ClusterError, UserError
 
 #: For each of: the connection, and the answer.
 _PATIENCE_SECONDS = 5.0
@@ -18,7 +18,8 @@ def require_answer(address: str) -> None:
     """Returns where a server that can be Ray's answers at ``address`` (``host:port``, or ``auto``).
 
     Raises:
-        UserError: none does.
+        ClusterError: none does.
+        UserError: it is no such address.
     """
     if address == "local":
         return
@@ -34,7 +35,7 @@ def require_answer(address: str) -> None:
     problem = _problem(host.strip("[]"), int(port))
     if problem:
         which = repr(address) if found == address else f"{address!r} ({found})"
-        raise UserError(f"no Ray cluster answers at {which}: {problem}; start one with ray start --head")
+        raise ClusterError(f"no Ray cluster answers at {which}: {problem}; start one with ray start --head")
 
 
 def _running_here() -> str:
@@ -45,7 +46,7 @@ def _running_here() -> str:
         return canonicalize_bootstrap_address("auto") or "local"
     except (ConnectionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"no Ray cluster answers at 'auto': {reason} Start one with ray start --head") from None
+        raise ClusterError(f"no Ray cluster answers at 'auto': {reason} Start one with ray start --head") from None
 
 
 def _problem(host: str, port: int) -> str:

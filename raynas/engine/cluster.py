@@ -7,15 +7,15 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from raynas.engine import preload
 from raynas.engine.address import require_answer
-from raynas.errors import UserError
+from raynas.engine.worker import preload
+from raynas.errors import ClusterError, UserError
 from raynas.resources import available_cpus
+from raynas.spec.settings import SearchSpec
 
 #: For this process and all that it starts, unless the person has set them. Each is explained where it is needed:
 #: no loggers and snapshots (the journal is the record), no handler of Ray's for Ctrl-C, no warnings for a person.
@@ -65,7 +65,8 @@ def require_room(address: str | None, *, cpus_per_trial: float, gpus_per_trial: 
     Whether a cluster at an address has room is only to be seen when it is joined.
 
     Raises:
-        UserError: it has not, or none does.
+        ClusterError: it has not, or none does.
+        UserError: the device is not here.
     """
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
@@ -83,7 +84,7 @@ def require_room(address: str | None, *, cpus_per_trial: float, gpus_per_trial: 
         if device == "mps" and not torch.backends.mps.is_available():
             raise UserError("--device mps: PyTorch has no MPS here; leave --device out, or give cpu")
     if cpus_per_trial > available_cpus() or (gpus_per_trial or 0) > gpus:
-        raise UserError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus(), "GPU": gpus}]))
+        raise ClusterError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus(), "GPU": gpus}]))
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def cluster(
         training: whether trials are trainings: the workers of a Ray that is started here then import torch beforehand.
 
     Raises:
-        UserError: no cluster answers at ``address``, no node of it has room for a trial, or it has not for all workers.
+        ClusterError: no cluster answers at ``address``, or no node of it has room for a trial, or not for all workers.
     """
     prepare_environment(workers, address)
     cpus = None if workers is None else max(1, math.ceil(workers * cpus_per_trial))
@@ -216,27 +217,27 @@ def _slots(workers: int | None, max_concurrent: int | None, cpus: float, gpus: f
         gpus = 1.0 if device == "cuda" else 0.0
     room = sum(_fits(node, cpus, gpus) for node in nodes)
     if room == 0:
-        raise UserError(_no_room(cpus, gpus, nodes))
+        raise ClusterError(_no_room(cpus, gpus, nodes))
     if workers is not None and workers > room:
-        raise UserError(
+        raise ClusterError(
             f"{workers} workers were asked for, but there is room for {room} trials of {cpus:g} CPUs and {gpus:g} GPUs "
             "at once; lower --workers"
         )
     return Slots(min(workers or room, max_concurrent or room), cpus, gpus, device)
 
 
-def slots_here(spec: Mapping[str, Any]) -> Slots | None:
+def slots_here(spec: SearchSpec) -> Slots | None:
     """What trials will have on this machine, before Ray is started; None where Ray may see it otherwise.
 
     Args:
         spec: of its fields those that ``cluster`` takes.
     """
-    if spec["address"] is not None:
+    if spec.address is not None:
         return None
-    cpus, gpus, device = spec["cpus_per_trial"], spec["gpus_per_trial"], spec["device"]
+    cpus, gpus, device = spec.cpus_per_trial, spec.gpus_per_trial, spec.device
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
-        return _slots(spec["workers"], spec["max_concurrent"], cpus, gpus, device)
+        return _slots(spec.workers, spec.max_concurrent, cpus, gpus, device)
     there = 0
     if gpus != 0 and device in ("auto", "cuda"):
         import torch
@@ -246,11 +247,11 @@ def slots_here(spec: Mapping[str, Any]) -> Slots | None:
         device = "cuda" if there else "cpu"
     if gpus is None:
         gpus = 1.0 if device == "cuda" else 0.0
-    workers = spec["workers"]
+    workers = spec.workers
     room = _fits({"CPU": available_cpus() if workers is None else workers * cpus, "GPU": there}, cpus, gpus)
     if room < 1:
         return None
-    return Slots(min(workers or room, spec["max_concurrent"] or room, room), cpus, gpus, device)
+    return Slots(min(workers or room, spec.max_concurrent or room, room), cpus, gpus, device)
 
 
 def _no_room(cpus: float, gpus: float, nodes: list[dict[str, float]]) -> str:
@@ -280,7 +281,7 @@ def _start(address: str | None, cpus: int | None, training: bool) -> int:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(
+            raise ClusterError(
                 f"no Ray cluster answers at {address!r}: {reason}; start one with ray start --head"
             ) from None
         return 0

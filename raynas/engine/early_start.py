@@ -11,31 +11,31 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from raynas.engine.cluster import private_ray
+from raynas.spec.settings import SearchSpec
 
 #: Takes the settings, and whether trials are trainings.
-Start = Callable[[Mapping[str, Any], bool], None]
+Start = Callable[[SearchSpec, bool], None]
 
 
 @contextmanager
 def early_start() -> Iterator[Start]:
     """Yields a function that begins to start Ray for the given settings; at the end Ray is let go of.
 
-    The settings are those of a spec. Nothing is started for a cluster at an address. Whoever needs Ray enters
+    Nothing is started for a cluster at an address. Whoever needs Ray enters
     ``cluster``, which waits for it; if Ray cannot be started here, ``cluster`` tries it itself and says why.
     """
     left, gone, threads = threading.Event(), threading.Event(), list[threading.Thread]()
 
-    def start(spec: Mapping[str, Any], training: bool) -> None:
-        if spec["address"] is not None or threads:
+    def start(spec: SearchSpec, training: bool) -> None:
+        if spec.address is not None or threads:
             return
         from ray import tune  # noqa: F401 - see above
 
-        workers, cpus = spec["workers"], spec["cpus_per_trial"]
+        workers, cpus = spec.workers, spec.cpus_per_trial
         begun = threading.Event()
         arguments = None if workers is None else max(1, math.ceil(workers * cpus)), training, begun, left, gone
         threads.append(threading.Thread(target=_hold, args=arguments, name="raynas-ray", daemon=True))

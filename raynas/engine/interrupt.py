@@ -13,18 +13,28 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Protocol
 
 from raynas.engine.session import Session
+from raynas.journal.events import SessionEnd
 from raynas.running_clock import RunningClock
 
 _WATCH_SECONDS = 0.25
 #: Reasons for which the stop flag is there already.
-_CHECKPOINTING = ("interrupted", "time")
+_CHECKPOINTING: tuple[SessionEnd, ...] = ("interrupted", "time")
+
+#: What Python has for a signal: a function, or one of its constants; None: what was not set by Python.
+_Handler = Callable[[int, FrameType | None], object] | int | None
+
+
+class OnReady(Protocol):
+    """To be called once Ray is there; ``counts``: the limit on time counts from now on."""
+
+    def __call__(self, *, counts: bool = True) -> None: ...
 
 
 @contextmanager
-def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[..., None]]:
+def interruptible(session: Session, seconds: float | None) -> Iterator[OnReady]:
     """While inside: the first SIGINT, SIGTERM or SIGHUP, ``raynas stop``, or the end of ``seconds``, ends the session.
 
     A second signal raises KeyboardInterrupt at once. Yields a function to call once Ray is there: the signals are taken
@@ -42,7 +52,7 @@ def interruptible(session: Session, seconds: float | None) -> Iterator[Callable[
         session.stop("interrupted", checkpoint=True)
         print("interrupted: running trials checkpoint and end; once more to leave at once", file=sys.stderr, flush=True)
 
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, _Handler] = {}
 
     def take_signals() -> None:
         if threading.current_thread() is not threading.main_thread():

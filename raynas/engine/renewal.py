@@ -8,20 +8,21 @@ must be the same. Trials that failed with the old files then no longer count: th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from raynas import modules
-from raynas.engine import copies
-from raynas.engine.folder import SearchFolder
-from raynas.engine.parts import Parts, find_parts, keep_sources, require_same_space, resumed_source, task_arguments
-from raynas.engine.result import SearchResult
-from raynas.engine.sources import Source, original_of, source_of
-from raynas.engine.spec import completed
 from raynas.errors import SpecError
+from raynas.evaluators.evaluator import Evaluator
 from raynas.registry import is_file
+from raynas.results.components import require_same_space, resumed_source
+from raynas.results.result import SearchResult
+from raynas.spec.components import Components, find_components, keep_sources
+from raynas.spec.references import Source, original_of, source_of
+from raynas.spec.settings import ResolvedSpec
+from raynas.storage import source_copies as copies
+from raynas.storage.search_folder import SearchFolder
 
 
-def own_files(spec: dict[str, Any]) -> list[Path]:
+def own_files(spec: ResolvedSpec) -> list[Path]:
     """The files of a person's own that a search was begun with."""
     references = [spec[which] for which in ("space", "task", "strategy", "scheduler")]
     return [original_of(reference) for reference in references if not reference.startswith("<") and is_file(reference)]
@@ -29,7 +30,7 @@ def own_files(spec: dict[str, Any]) -> list[Path]:
 
 def changed_files(result: SearchResult) -> list[Path]:
     """Of these and of what they import: the files that have changed since they were copied."""
-    return copies.changed(result.folder / "source", own_files(completed(result.spec)))
+    return copies.changed(result.folder / "source", own_files(result.spec))
 
 
 def voided(result: SearchResult) -> list[int]:
@@ -40,8 +41,10 @@ def voided(result: SearchResult) -> list[int]:
     ]
 
 
-def renewed_parts(result: SearchResult, *, space: Any = None, task: Any = None, evaluator: Any = None) -> Parts:
-    """The parts of a begun search as its files are now; nothing is copied yet.
+def renewed_components(
+    result: SearchResult, *, space: object = None, task: object = None, evaluator: Evaluator | None = None
+) -> Components:
+    """The components of a begun search as its files are now; nothing is copied yet.
 
     Args:
         space, task, evaluator: again, where the search was begun with objects and not with references.
@@ -54,29 +57,29 @@ def renewed_parts(result: SearchResult, *, space: Any = None, task: Any = None, 
     _require_nothing_measured(result)
     if not (voided(result) or changed_files(result)):
         raise SpecError(f"no file of search {result.name!r} differs from its copy; leave --take-new-files out")
-    spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
+    spec, folder = result.spec, SearchFolder(result.folder.parent, result.name)
     modules.forget([*changed_files(result), *folder.source.rglob("*.py"), *own_files(spec)])
-    space_source = _source("raynas.spaces", spec["space"], space, folder, [])
-    task_source = _source("raynas.tasks", spec["task"], task, folder, [space_source])
-    parts = find_parts(space_source, task_source, evaluator, task_arguments(spec), spec)
-    require_same_space(result, parts.space)
-    return parts
+    space_source = _source("raynas.spaces", spec.space, space, folder, [])
+    task_source = _source("raynas.tasks", spec.task, task, folder, [space_source])
+    components = find_components(space_source, task_source, evaluator, spec)
+    require_same_space(result, components.space)
+    return components
 
 
-def take(result: SearchResult, parts: Parts) -> Parts:
+def take(result: SearchResult, components: Components) -> Components:
     """Replaces the copies by the files as they are now, and removes what was trained with the old ones."""
-    spec, folder = completed(result.spec), SearchFolder(result.folder.parent, result.name)
-    parts = keep_sources(parts, folder, anew=True)
+    spec, folder = result.spec, SearchFolder(result.folder.parent, result.name)
+    components = keep_sources(components, folder, anew=True)
     for which in ("strategy", "scheduler"):
         if is_file(spec[which]):
             copies.keep(folder.source, original_of(spec[which]), anew=True)
     modules.forget(folder.source.rglob("*.py"))
     for number in result.history.running:
         folder.remove_checkpoints(number)
-    return parts
+    return components
 
 
-def _source(group: str, reference: str, given: Any, folder: SearchFolder, beside: list[Source]) -> Source:
+def _source(group: str, reference: str, given: object, folder: SearchFolder, beside: list[Source]) -> Source:
     """What is handed in, else the file itself, else (it is gone) its copy."""
     if given is None and is_file(reference) and original_of(reference).is_file():
         return source_of(group, reference, beside)

@@ -14,14 +14,20 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from raynas import __version__
 from raynas.counts import digits
 from raynas.engine.cluster import Slots, cluster, workers_are_quiet
-from raynas.engine.earlier import describe
-from raynas.engine.folder import SearchFolder
-from raynas.engine.memory import fair_share_bytes
-from raynas.engine.parts import (
-    Parts,
+from raynas.engine.session import Session
+from raynas.engine.start_check import check_here, judge_check
+from raynas.engine.tracking_process import tracked
+from raynas.engine.worker.memory import fair_share_bytes
+from raynas.errors import SearchFolderError, UserError
+from raynas.evaluators.evaluator import Evaluator, TrialContext
+from raynas.journal import History, Writer
+from raynas.objectives.objective import Objective
+from raynas.resources import available_bytes, available_cpus
+from raynas.results.result import SearchResult
+from raynas.spec.components import (
+    Components,
     cost_of,
     keep_sources,
     make_rule,
@@ -29,25 +35,20 @@ from raynas.engine.parts import (
     step_seconds,
     task_arguments,
 )
-from raynas.engine.result import SearchResult
-from raynas.engine.session import Session
-from raynas.engine.spec import write_spec
-from raynas.engine.start_check import check_here, judge_check
-from raynas.engine.tracked import tracked
-from raynas.engine.working_folder import working_folder
-from raynas.errors import SearchFolderError, UserError
-from raynas.evaluators.evaluator import Evaluator, TrialContext
-from raynas.journal import History, Writer
-from raynas.resources import available_bytes, available_cpus
-from raynas.tasks.objective import Objective
+from raynas.spec.reading import write_spec
+from raynas.spec.settings import ResolvedSpec
+from raynas.spec.warm_start import describe
+from raynas.storage.search_folder import SearchFolder
+from raynas.storage.working_folder import working_folder
+from raynas.version import __version__
 
 Progress = Callable[[dict[str, Any]], None]
 
 
 def begin(
     folder: SearchFolder,
-    spec: dict[str, Any],
-    parts: Parts,
+    spec: ResolvedSpec,
+    components: Components,
     progress: Progress | None,
     earlier: dict[str, Any] | None = None,
     plan: dict[str, Any] | None = None,
@@ -60,9 +61,9 @@ def begin(
     history = History()
     try:
         folder.remove_remains()
-        kept = keep_sources(parts, folder)
+        kept = keep_sources(components, folder)
         write_spec(folder.spec, spec)
-        event = _write_beginning(folder, spec, parts, earlier, plan)
+        event = _write_beginning(folder, spec, components, earlier, plan)
         history.apply(event)
         if progress is not None:
             progress(event)
@@ -76,8 +77,8 @@ def begin(
 
 def _write_beginning(
     folder: SearchFolder,
-    spec: dict[str, Any],
-    parts: Parts,
+    spec: ResolvedSpec,
+    components: Components,
     earlier: dict[str, Any] | None,
     plan: dict[str, Any] | None,
 ) -> dict[str, Any]:
@@ -87,18 +88,18 @@ def _write_beginning(
             "search_started",
             name=folder.name,
             search_id=uuid.uuid4().hex,
-            spec=spec,
-            seed=spec["seed"],
+            spec=spec.to_json(),
+            seed=spec.seed,
             space={
-                "reference": spec["space"],
-                "id_rule": parts.space.id_rule,
-                "size_exact": parts.space.size_exact,
-                "fingerprint": parts.space.fingerprint,
-                "description": parts.space.description(),
-                "size": digits(parts.space.size()),
+                "reference": spec.space,
+                "id_rule": components.space.id_rule,
+                "size_exact": components.space.size_exact,
+                "fingerprint": components.space.fingerprint,
+                "description": components.space.description(),
+                "size": digits(components.space.size()),
             },
-            task=_task_facts(spec, parts),
-            objective={"metric": spec["metric"], "mode": spec["mode"]},
+            task=_task_facts(spec, components),
+            objective={"metric": spec.metric, "mode": spec.mode},
             versions=_versions(),
             machine=_machine(),
             working_folder=working_folder(),
@@ -109,8 +110,8 @@ def _write_beginning(
 
 def run(
     folder: SearchFolder,
-    spec: dict[str, Any],
-    parts: Parts,
+    spec: ResolvedSpec,
+    components: Components,
     progress: Progress | None,
     *,
     history: History,
@@ -126,45 +127,45 @@ def run(
     """
     from raynas.engine.interrupt import interruptible
     from raynas.engine.supervisor import supervise
-    from raynas.engine.trainable import WorkerSetup
+    from raynas.engine.worker.trainable import WorkerSetup
 
-    cost = cost_of(parts, spec["trial_timeout"])
-    searcher = make_searcher(spec, parts.space, folder, cost)
+    cost = cost_of(components, spec.trial_timeout)
+    searcher = make_searcher(spec, components.space, folder, cost)
     writer = Writer(folder.journal)
     session = Session(
         folder,
         number=len(history.sessions),
-        space=parts.space,
+        space=components.space,
         searcher=searcher,
         rule=make_rule(spec, folder),
-        objective=Objective(spec["metric"], spec["mode"]),
-        strategy=spec["strategy"],
+        objective=Objective(spec.metric, spec.mode),
+        strategy=spec.strategy,
         history=history,
         writer=writer,
-        trials=spec["trials"],
-        keep_best=spec["keep_best"],
-        finalists=spec["finalists"],
-        repeats=spec["repeats"] or 0,
+        trials=spec.trials,
+        keep_best=spec.keep_best,
+        finalists=spec.finalists,
+        repeats=spec.repeats or 0,
         cost=cost,
         progress=progress,
         judge=partial(judge_check, spec),
     )
-    seconds = None if spec["time"] is None else max(0.0, spec["time"] - history.elapsed_seconds)
+    seconds = None if spec.time is None else max(0.0, spec.time - history.elapsed_seconds)
     try:
         with (
             interruptible(session, seconds) as on_ready,
-            _cluster(spec, parts) as slots,
-            tracked(folder, session, parts.store),
+            _cluster(spec, components) as slots,
+            tracked(folder, session, components.store),
         ):
             on_ready(counts=False)
-            decisions = _decisions(history, spec, parts, slots)
+            decisions = _decisions(history, spec, components, slots)
             on_ready()  # what is measured for all trials is not taken from their time
             session.record(
                 "session_started",
                 session=session.number,
                 pid=os.getpid(),
                 host=socket.gethostname(),
-                limits={"trials": spec["trials"], "seconds": spec["time"]},
+                limits={"trials": spec.trials, "seconds": spec.time},
                 workers=slots.workers,
                 changes=changes,
                 versions=_versions(),
@@ -175,23 +176,23 @@ def run(
             write_spec(folder.spec, spec)
             session.replay()
             setup = WorkerSetup(
-                space=parts.space_source,
-                task=parts.task_source,
+                space=components.space_source,
+                task=components.task_source,
                 task_arguments=task_arguments(spec),
-                evaluator=parts.given_evaluator,
+                evaluator=components.given_evaluator,
                 folder=folder,
-                seed=spec["seed"],
-                max_steps=spec["epochs"],
+                seed=spec.seed,
+                max_steps=spec.epochs,
                 threads=max(1, int(slots.cpus)),
                 device=slots.device,
-                memory_bytes=fair_share_bytes(slots.workers) if spec["address"] is None else None,
-                step_timeout=spec["trial_timeout"],
+                memory_bytes=fair_share_bytes(slots.workers) if spec.address is None else None,
+                step_timeout=spec.trial_timeout,
                 step_seconds=step_seconds(spec),
                 rungs=tuple(session.rule.levels),
-                metric=spec["metric"],
+                metric=spec.metric,
                 decisions=decisions,
-                batch_size=spec["batch_size"],
-                affordable_flops=spec["affordable_flops"],
+                batch_size=spec.batch_size,
+                affordable_flops=spec.affordable_flops,
                 working_folder=working_folder(),
             )
             _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
@@ -210,10 +211,10 @@ def _explanation(session: Session) -> str:
     return "; ".join(filter(None, (explain() if explain else "", describe(session.history))))
 
 
-def _cluster(spec: dict[str, Any], parts: Parts) -> AbstractContextManager[Slots]:
+def _cluster(spec: ResolvedSpec, components: Components) -> AbstractContextManager[Slots]:
     wanted = ("max_concurrent", "cpus_per_trial", "gpus_per_trial", "device")
     limits = {key: spec[key] for key in wanted}
-    return cluster(spec["workers"], spec["address"], training=parts.given_evaluator is None, **limits)
+    return cluster(spec.workers, spec.address, training=components.given_evaluator is None, **limits)
 
 
 def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
@@ -234,25 +235,25 @@ def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
     session.end(session.stop_reason or "trials", session.message, recommended)
 
 
-def _decisions(history: History, spec: dict[str, Any], parts: Parts, slots: Slots) -> dict[str, Any]:
+def _decisions(history: History, spec: ResolvedSpec, components: Components, slots: Slots) -> dict[str, Any]:
     """What the evaluator decides once for the whole search: measured in its first session, kept in all others."""
     for session in history.sessions:
         if "decisions" in session.started:
             return dict(session.started["decisions"])
-    if parts.decisions is not None:
-        return parts.decisions
+    if components.decisions is not None:
+        return components.decisions
     if slots.device != "cpu" and not _reachable(slots.device):
-        return {} if spec["precision"] == "auto" else {"precision": spec["precision"]}
-    threads, precision = max(1, int(slots.cpus)), spec["precision"]
-    context = TrialContext(0, spec["seed"], spec["epochs"], threads, slots.device, precision=precision)
-    if getattr(type(parts.evaluator), "decide", None) is not Evaluator.decide:
+        return {} if spec.precision == "auto" else {"precision": spec.precision}
+    threads, precision = max(1, int(slots.cpus)), spec.precision
+    context = TrialContext(0, spec.seed, spec.epochs, threads, slots.device, precision=precision)
+    if getattr(type(components.evaluator), "decide", None) is not Evaluator.decide:
         workers_are_quiet()
     try:
-        return parts.evaluator.decide(parts.space, parts.space.default(), context)
+        return components.evaluator.decide(components.space, components.space.default(), context)
     except UserError:
         raise
     except Exception:
-        check_here(parts, spec)  # says in one line what is wrong, if it is a trial's trouble too
+        check_here(components, spec)  # says in one line what is wrong, if it is a trial's trouble too
         raise
 
 
@@ -263,20 +264,20 @@ def _reachable(device: str) -> bool:
     return torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
 
 
-def _task_facts(spec: dict[str, Any], parts: Parts) -> dict[str, Any]:
+def _task_facts(spec: ResolvedSpec, components: Components) -> dict[str, Any]:
     """What the journal says of the data: its name, its hash where it has one, what one sample is."""
-    facts: dict[str, Any] = {"reference": spec["task"]}
-    if spec["data"]:
-        facts["data"] = spec["data"]
+    facts: dict[str, Any] = {"reference": spec.task}
+    if spec.data:
+        facts["data"] = spec.data
     for name in ("name", "input_shape", "num_classes", "train_size", "valid_size", "summary"):
-        value = getattr(parts.task, name, None)
+        value = getattr(components.task, name, None)
         if value is not None:
             facts[name] = list(value) if isinstance(value, tuple) else value
-    if getattr(parts.evaluator, "task", None) is not None:
+    if getattr(components.evaluator, "task", None) is not None:
         from raynas.tasks.samples import facts as sample_facts
 
-        facts |= sample_facts(parts.evaluator.task)
-    content = getattr(parts.task, "content", None)
+        facts |= sample_facts(components.evaluator.task)
+    content = getattr(components.task, "content", None)
     return {**facts, "digest": content[:16]} if content else facts
 
 

@@ -8,25 +8,38 @@ history, and only then answers. It knows nothing of Ray.
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
-from raynas.engine import trial_log
-from raynas.engine.folder import SearchFolder
-from raynas.engine.keeper import Keeper
-from raynas.journal import History, TrialRecord, Writer, views
-from raynas.journal.events import ELAPSED, MESSAGE_CHARACTERS, STATE_OF_STOP, TRACEBACK_CHARACTERS, shortened
+from raynas.engine.weight_retention import Keeper
+from raynas.engine.worker.failure import reason_of
+from raynas.engine.worker.messages import CheckFields
+from raynas.errors import UserError, WorkerLost
+from raynas.journal import History, TrialRecord, Writer
+from raynas.journal.events import (
+    ELAPSED,
+    MESSAGE_CHARACTERS,
+    STATE_OF_STOP,
+    TRACEBACK_CHARACTERS,
+    ErrorFields,
+    FailureReason,
+    SessionEnd,
+    shortened,
+)
 from raynas.journal.finalists import next_repeat
 from raynas.journal.history import DEFAULT
+from raynas.journal.searcher_history import WARM
+from raynas.objectives.objective import Objective
 from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
-from raynas.searchers import warm
+from raynas.searchers import warm_start as warm
+from raynas.searchers.admission import Proposal
 from raynas.space import Architecture, Space
-from raynas.tasks.objective import Objective
+from raynas.storage import trial_log
+from raynas.storage.search_folder import SearchFolder
 
 #: So many failures in a row, and nothing else, end a session: the mistake is not the architectures'.
 ALL_FAILED = 5
@@ -35,18 +48,16 @@ ALL_FAILED = 5
 WORKER_RETRIES = 2
 
 #: Reasons to end a session with which a search is finished.
-_LIMITS = ("trials", "time", "exhausted")
+_LIMITS: tuple[SessionEnd, ...] = ("trials", "time", "exhausted")
 
 #: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
-_ALL_PROPOSED = (None, "trials", "exhausted")
-
-_EXCEPTION = re.compile(r"[A-Z]\w*(Error|Exception): ")
+_ALL_PROPOSED: tuple[SessionEnd | None, ...] = (None, "trials", "exhausted")
 
 
 class Proposer(Protocol):
     """What a session needs of a searcher (see raynas.searchers)."""
 
-    def propose(self, history: History, number: int) -> Any: ...
+    def propose(self, history: History, number: int) -> Proposal | None: ...
 
     def update(self, history: History) -> None: ...
 
@@ -84,7 +95,7 @@ class Session:
         finalists: int = 0,
         repeats: int = 0,
         progress: Callable[[dict[str, Any]], None] | None = None,
-        judge: Callable[[dict[str, Any]], Exception | None] | None = None,
+        judge: Callable[[CheckFields], UserError | None] | None = None,
         when_checked: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
@@ -108,7 +119,7 @@ class Session:
         #: The number: that of the trial whose worker does the check.
         self._check: Literal["to do", "done"] | int = "done" if judge is None else "to do"
         self.refused = False  # whether it showed that the search cannot go on
-        self.stop_reason: str | None = None  # why no more trials are given out; None while they are
+        self.stop_reason: SessionEnd | None = None  # why no more trials are given out; None while they are
         self.message = ""
         self.tracking_message = ""  # what is not in MLflow at the end, in one line
         self.fatal: BaseException | None = None  # what a hook raised: Ray turns it into text
@@ -116,11 +127,11 @@ class Session:
         self.clock = RunningClock()  # of the limit on time; made again when that begins to count
         self._ended_here = self._failed_here = 0
         self._attempts: dict[int, int] = {}
-        self._deaths: dict[int, tuple[str, str, bool]] = {}  # of a trial's last worker: reason, words, had it begun?
+        self._deaths: dict[int, tuple[WorkerLost, bool]] = {}  # of a trial's last worker: why, and had it begun?
         self._lost_before: Counter[int] = Counter()  # workers lost before they began the trial
         self._unfinished: deque[int] = deque()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Nothing: Ray's Tuner pickles all that it is given into a file which nobody here reads."""
         return {}
 
@@ -179,14 +190,14 @@ class Session:
         if self.stop_reason is not None:
             return None
         number = len(self.history.trials)
-        refused: dict[str, Any] = {}
+        refused: Mapping[str, int | bool] = {}
         if self.trials is not None and self.history.searched >= self.trials:
             return self._all_proposed("trials")
         if self.history.default is None:
             architecture = self.space.default()
             trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
             strategy = DEFAULT
-            origin: Mapping[str, Any] = {"kind": DEFAULT}
+            origin: Mapping[str, object] = {"kind": DEFAULT}
         else:
             proposal = warm.proposed(self.searcher, self.history.for_searchers, number)
             if proposal is None:
@@ -194,7 +205,7 @@ class Session:
             architecture, strategy, origin = proposal.architecture, self.strategy, proposal.origin
             trial_id, network_id = proposal.trial_id, proposal.network_id
             refused = proposal.refusal_fields
-            strategy = views.WARM if origin.get("kind") == views.WARM else strategy
+            strategy = WARM if origin.get("kind") == WARM else strategy
         self.record(
             "trial_proposed",
             trial=number,
@@ -210,7 +221,7 @@ class Session:
         )
         return self.history.trials[number]
 
-    def _all_proposed(self, reason: str) -> TrialRecord | None:
+    def _all_proposed(self, reason: SessionEnd) -> TrialRecord | None:
         """The search has proposed all that it will: once that has ended, a finalist once more; else the end."""
         history = self.history
         if history.under_way - history.repeats and (self.rule.pauses or self.finalists):
@@ -265,7 +276,7 @@ class Session:
             self._check = number
         return self._check == number
 
-    def checked(self, said: dict[str, Any]) -> None:
+    def checked(self, said: CheckFields) -> None:
         """Takes in what the check showed; a search that cannot go on ends."""
         if self._check == "done" or self._judge is None:
             return  # Ray has tried that trial once more
@@ -316,15 +327,15 @@ class Session:
             self._write_end(trial, decision.reason, missing)
         return decision.action
 
-    def failed(self, number: int, reason: str, error: dict[str, Any] | None) -> None:
+    def failed(self, number: int, reason: FailureReason, error: ErrorFields | None) -> None:
         """The trial cannot go on."""
         trial = self.history.trials[number]
         if not trial.terminal:
             self._write_end(trial, reason, error)
 
-    def died(self, number: int, reason: str, words: str, *, begun: bool) -> None:
+    def died(self, number: int, lost: WorkerLost, *, begun: bool) -> None:
         """A worker was lost with the trial, or before it had begun it; Ray tries it again, or gives up and says so."""
-        self._deaths[number] = reason, words, begun
+        self._deaths[number] = lost, begun
         self._lost_before[number] += not begun
 
     def gave_up(self, number: int) -> None:
@@ -332,23 +343,20 @@ class Session:
 
         In the second case the trial is not to blame, and is given to another worker first, as often as it may be.
         """
-        reason, words, begun = self._deaths.get(number, ("worker_died", "its worker process died", True))
+        lost, begun = self._deaths.get(number, (WorkerLost("its worker process died"), True))
         if not begun and self._lost_before[number] <= WORKER_RETRIES:
             if not self.history.trials[number].terminal:
                 self._unfinished.appendleft(number)
             return
-        lines = words.strip().splitlines() or [reason]
-        # Where the process ended by an exception, Ray's words end with it.
-        message = lines[-1] if _EXCEPTION.match(lines[-1]) else lines[0]
-        error = {"type": "WorkerLost", "message": message, "traceback": words}
-        self.failed(number, reason, error)
+        error: ErrorFields = {"type": WorkerLost.__name__, "message": lost.message, "traceback": lost.words}
+        self.failed(number, reason_of(lost), error)
 
     def disk_full(self, words: str) -> None:
         """A checkpoint found no room: trials stay unfinished until there is some."""
         self.message = f"{words}; make room and resume the search"
         self.stop("disk_full")
 
-    def _write_end(self, trial: TrialRecord, reason: str, error: dict[str, Any] | None = None) -> None:
+    def _write_end(self, trial: TrialRecord, reason: str, error: ErrorFields | None = None) -> None:
         state = STATE_OF_STOP.get(reason, "failed")
         error = error and self._shortened(trial.number, error)
         self.record(
@@ -372,10 +380,13 @@ class Session:
             self.message = self._first_error()
             self.stop("all_failed")
 
-    def _shortened(self, number: int, error: dict[str, Any]) -> dict[str, Any]:
+    def _shortened(self, number: int, error: ErrorFields) -> ErrorFields:
         """An error as the journal takes it; a message or traceback that is too long for it goes to the trial's log."""
-        limits = {"message": MESSAGE_CHARACTERS, "traceback": TRACEBACK_CHARACTERS}
-        short = {**error, **{key: shortened(error[key], limit) for key, limit in limits.items()}}
+        short: ErrorFields = {
+            "type": error["type"],
+            "message": shortened(error["message"], MESSAGE_CHARACTERS),
+            "traceback": shortened(error["traceback"], TRACEBACK_CHARACTERS),
+        }
         if short != error:
             trial_log.append(self.folder.logs, number, "\n".join(("", error["message"], error["traceback"], "")))
         return short
@@ -391,15 +402,15 @@ class Session:
     def _value(self, metrics: Mapping[str, float]) -> float:
         return float(metrics.get(self.objective.metric, math.nan))
 
-    def _metric_missing(self, metrics: dict[str, float]) -> dict[str, Any]:
+    def _metric_missing(self, metrics: dict[str, float]) -> ErrorFields:
         odd = {name: f"{name} {value}" for name, value in metrics.items() if not math.isfinite(value)}
         there = ", ".join(odd.get(name, name) for name in sorted(metrics))
         message = f"metric {self.objective.metric!r} is not among those reported ({there}); choose one with --metric"
-        return {"type": "UserError", "message": message, "traceback": ""}
+        return {"type": UserError.__name__, "message": message, "traceback": ""}
 
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def stop(self, reason: str, *, checkpoint: bool = False) -> None:
+    def stop(self, reason: SessionEnd, *, checkpoint: bool = False) -> None:
         """Gives out no more trials; with ``checkpoint`` running ones are asked to checkpoint and end at once.
 
         The first reason stays, unless an interruption comes on top of it. May be called from any thread.
@@ -409,7 +420,7 @@ class Session:
         if checkpoint:
             self.folder.stop.write_text(f"{reason} {time.time()}\n")
 
-    def end(self, reason: str, message: str = "", recommended: int | None = None) -> None:
+    def end(self, reason: SessionEnd, message: str = "", recommended: int | None = None) -> None:
         """Writes the session's end. A search whose trials all failed is not finished, whatever limit it has reached."""
         if reason in _LIMITS and self.history.all_failed:
             reason, message = "all_failed", self._first_error()

@@ -8,28 +8,34 @@ Tuner goes on with the rest from their checkpoints.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import shutil
 import time
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from raynas.engine.cluster import Slots
 from raynas.engine.session import WORKER_RETRIES, Session
+from raynas.engine.worker.failure import reason_of
+from raynas.engine.worker.process import WorkerProcess, read_note
+from raynas.errors import DiskFull, WorkerLost
+from raynas.journal.events import ErrorFields
+
+if TYPE_CHECKING:
+    from raynas.engine.worker.trainable import WorkerSetup
 
 #: Ray ended so often without any trial making progress: something is broken that trying again does not mend.
 _FRUITLESS = 3
 
-_PID = re.compile(r"pid[=: ]+(\d+)", re.IGNORECASE)
 
-
-def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
+def supervise(session: Session, worker_setup: WorkerSetup, slots: Slots) -> None:
     """Runs the session's trials to its end.
 
     Raises:
         BaseException: what a hook raised (a journal that cannot be written), or Ray's own error when it cannot go on.
     """
+    from raynas.engine.ray_errors import why_ray_ended
+
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     logging.getLogger("ray").setLevel(logging.ERROR)
     fruitless = 0
@@ -40,13 +46,14 @@ def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
         except Exception as error:
             if session.fatal is not None:
                 raise session.fatal from error
-            if _is_disk_full(error):
-                session.disk_full("no space left on the device")
+            why = why_ray_ended(error)
+            if isinstance(why, DiskFull):
+                session.disk_full(str(why))
                 return
             fruitless = fruitless + 1 if session.facts == facts else 0
             if fruitless >= _FRUITLESS:
                 raise
-            _attribute(session, error)
+            blame(session, error, why)
             session.queue_unfinished()
         else:
             if session.fatal is not None:
@@ -59,11 +66,11 @@ def supervise(session: Session, worker_setup: Any, slots: Slots) -> None:
             return
 
 
-def _fit(session: Session, worker_setup: Any, slots: Slots) -> None:
+def _fit(session: Session, worker_setup: WorkerSetup, slots: Slots) -> None:
     from ray import tune
 
     from raynas.engine.adapters import JournallingScheduler, ProposalQueue, StartCallback
-    from raynas.engine.trainable import TrialRunner
+    from raynas.engine.worker.trainable import TrialRunner
 
     trainable = tune.with_parameters(TrialRunner, worker=worker_setup)
     scheduler = JournallingScheduler(session)
@@ -89,43 +96,35 @@ def _fit(session: Session, worker_setup: Any, slots: Slots) -> None:
     tuner.fit()
 
 
-def _attribute(session: Session, error: Exception) -> None:
+def blame(session: Session, error: Exception, lost: WorkerLost) -> None:
     """Records the end of the trial whose worker Ray's error is about.
 
-    The workers' notes say which process had which trial. Where Ray names no process, the only running trial is the
-    one; where several ran, none is blamed and all go on from their checkpoints.
+    The workers' notes say which process, on which machine, had which trial. Where Ray names no process of theirs, the
+    only running trial is the one; where several ran, none is blamed and all go on from their checkpoints.
+
+    Args:
+        error: what ended Ray.
+        lost: what it means.
     """
-    text = _chain_text(error)
-    running = sorted(session.history.under_way)
-    pids = {int(found) for found in _PID.findall(text)}
-    blamed = [number for number in running if _worker_pid(session, number) in pids]
+    from raynas.engine.ray_errors import all_words, lost_processes
+
+    running = session.history.under_way
+    found = [_trial_of(session, process, running) for process in lost_processes(error)]
+    blamed = sorted(number for number in found if number is not None)
     if not blamed and len(running) == 1:
-        blamed = running
-    out_of_memory = "memory" in text.lower()
+        blamed = list(running)
+    text = all_words(error)
+    fields: ErrorFields = {"type": type(error).__name__, "message": text.partition("\n")[0], "traceback": text}
     for number in blamed[:1]:
-        session.failed(
-            number,
-            "out_of_memory" if out_of_memory else "worker_died",
-            {"type": type(error).__name__, "message": text.splitlines()[0], "traceback": text},
-        )
+        session.failed(number, reason_of(lost), fields)
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    """Whether Ray ended since the file system has no room (it tells some of its errors as text only)."""
-    return "no space left" in _chain_text(error).lower()
+def _trial_of(session: Session, process: WorkerProcess, running: Collection[int]) -> int | None:
+    """The trial that a process had in hand; None where it had none of those that run.
 
-
-def _worker_pid(session: Session, number: int) -> int | None:
-    try:
-        return int(json.loads(session.folder.worker_note(number).read_text())["pid"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _chain_text(error: BaseException) -> str:
-    parts: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None:
-        parts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
-    return "\n".join(parts)
+    A process has one trial at a time. The notes of earlier ones may name it as well: those of promoted trials that no
+    worker has begun again. The newest note counts.
+    """
+    found = {number: read_note(session.folder.worker_note(number)) for number in running}
+    notes = {number: note for number, note in found.items() if note is not None and note.process.matches(process)}
+    return max(notes, key=lambda number: notes[number].written, default=None)

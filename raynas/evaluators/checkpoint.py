@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raynas.atomic_write import atomic_write
 from raynas.evaluators.evaluator import Measurement, State
 
 if TYPE_CHECKING:
@@ -88,13 +89,7 @@ def save(
     text = json.dumps(content)
     data = to_bytes(tensors, metadata={"raynas": text, "crc32": f"{_checksum(text, tensors):08x}"})
     target = folder / f"step-{step:06d}{'-partial' if partial else ''}.safetensors"
-    temporary = folder / f"{target.name}.{os.getpid()}.tmp"
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    atomic_write(target, data)
     _tidy(folder, target)
     return target
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from raynas.tasks.images import ImageClassification
 
 if TYPE_CHECKING:
     from raynas.space import Architecture, Space
-
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -147,10 +144,10 @@ def judge(
 
 def wilson(right: int, of: int) -> tuple[float, float]:
     """The 95 % score interval of a share (Wilson 1927), which stays in [0, 1] and is honest near its ends."""
-    share, z = right / of, _Z95
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))  # rounding aside, as it is
+    from scipy.stats import binomtest  # late: it is slow to import
+
+    interval = binomtest(right, of).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _in_common(images: Tensor, known: Tensor) -> int:

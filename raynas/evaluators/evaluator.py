@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from raynas.errors import TaskError
-from raynas.tasks.objective import Mode, Objective
+from raynas.objectives.objective import Mode, Objective
 
 if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not use it
     from torch import Tensor

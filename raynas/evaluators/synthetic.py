@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
-from raynas.tasks.objective import Objective
+from raynas.objectives.objective import Objective
 
 if TYPE_CHECKING:
     from raynas.space import Architecture, Space

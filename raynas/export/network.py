@@ -12,14 +12,15 @@ from typing import Any
 from raynas.export.collect import Collection, Reference
 from raynas.export.errors import ExportError
 from raynas.export.expression import Call, call, dictionary, literal
-from raynas.space.fill import Network
-from raynas.space.graph import Concat, Edge, Graph, Merge
-from raynas.space.nodes import Part
-from raynas.space.operation import Op
-from raynas.space.pruning import live_nodes
-from raynas.space.shapes import Layer, Shape, trace
-from raynas.space.signature import constructor
-from raynas.space.structure import Chain
+from raynas.space.network.pruning import live_nodes
+from raynas.space.network.shapes import Layer, Shape, trace
+from raynas.space.template.graph import Concat, Edge, Graph, Merge
+from raynas.space.template.nodes import Part
+from raynas.space.template.operation import Op
+from raynas.space.template.paths import below, edge_path
+from raynas.space.template.signature import constructor
+from raynas.space.template.structure import Chain
+from raynas.space.walk.fill import Network
 
 Nodes = tuple[tuple[str, Merge, tuple[Edge, ...]], ...]
 
@@ -72,7 +73,7 @@ class NetworkSource:
             arguments = [(name, literal(given[name])) for name in dict.fromkeys([*order, *given])]
             return call(self.collection.add_class(part.cls), arguments)
         if isinstance(part, Chain):
-            inner = [(name, self._expression(f"{path}.{name}", child)) for name, child in part.parts]
+            inner = [(name, self._expression(below(path, name), child)) for name, child in part.parts]
             return self._sequential(inner)
         assert isinstance(part, Graph)
         return call(self._graph(path, part), ())
@@ -91,13 +92,13 @@ class NetworkSource:
         nodes, modules = live_nodes(graph), {}
         for name, merge, edges in nodes:
             held = [
-                (edge.label, self._expression(f"{path}.{name}.{edge.label}", edge.part))
+                (edge.label, self._expression(edge_path(path, name, edge), edge.part))
                 for edge in edges
                 if edge.part is not None
             ]
             if held:
                 modules[name] = call(Reference(self._nn.name, ".ModuleDict"), [("", dictionary(held))])
-                self._check_labels(f"{path}.{name}", [label for label, _ in held])
+                self._check_labels(below(path, name), [label for label, _ in held])
             if isinstance(merge, Concat) and len(edges) > 1:
                 self.collection.add_import("torch")
         if not nodes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from raynas.export.collect import Collection
 from raynas.export.network import NetworkSource
-from raynas.space.fill import Network
+from raynas.space.walk.fill import Network
 
 _RUNTIME = "raynas.export.runtime"
 NETWORK = "Network"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, overload
 
-from raynas.engine import api
 from raynas.export.errors import ExportError
 from raynas.export.write import PROGRAM, WEIGHTS, import_program
 from raynas.paths import absolute
+from raynas.results import opening
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from raynas.engine.result import SearchResult
+    from raynas.results.result import SearchResult
 
 
 def load_model(folder: str | os.PathLike[str]) -> nn.Module:
@@ -69,8 +69,8 @@ def load(what: str | os.PathLike[str], home: str | os.PathLike[str] | None = Non
         UserError: there is no such search or model.
     """
     if isinstance(what, str) and "/" not in what and os.sep not in what:
-        return api.load(what, home)
+        return opening.load(what, home)
     folder = absolute(what)
     if (folder / "journal.jsonl").is_file():
-        return api.load(folder.name, folder.parent)
+        return opening.load(folder.name, folder.parent)
     return load_model(folder)

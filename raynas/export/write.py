@@ -15,18 +15,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from raynas import __version__
 from raynas.costs import cost
-from raynas.engine.api import load as load_search
-from raynas.engine.kept import Weights, begun_dtype, chosen_trial, kept_weights
-from raynas.engine.parts import Parts, input_shape, resumed_parts
-from raynas.engine.result import SearchResult
-from raynas.engine.working_folder import working_as_begun
 from raynas.errors import TaskError, UserError
 from raynas.export.errors import ExportError
 from raynas.export.program import Program, write_program
 from raynas.paths import absolute
+from raynas.results.components import resumed_components
+from raynas.results.opening import load as load_search
+from raynas.results.result import SearchResult
+from raynas.results.saved_weights import Weights, begun_dtype, chosen_trial, kept_weights
+from raynas.results.working_folder import working_as_begun
+from raynas.spec.components import Components, input_shape
 from raynas.tasks.task import Task
+from raynas.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,23 +96,25 @@ def export_model(
     record = chosen_trial(result, trial)
     weights = kept_weights(result, record)
     with working_as_begun(result):
-        return _export(result, record, weights, folder, resumed_parts(result, space=space, task=task))
+        return _export(result, record, weights, folder, resumed_components(result, space=space, task=task))
 
 
-def _export(result: SearchResult, record: TrialRecord, weights: Weights, folder: Path, parts: Parts) -> Export:
+def _export(
+    result: SearchResult, record: TrialRecord, weights: Weights, folder: Path, components: Components
+) -> Export:
     from raynas.tasks.samples import sample_inputs
 
-    the_task, shape, dtype = getattr(parts.evaluator, "task", None), input_shape(parts), begun_dtype(result)
+    the_task, shape, dtype = getattr(components.evaluator, "task", None), input_shape(components), begun_dtype(result)
     if the_task is None or shape is None:
         raise ExportError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
-    network = parts.space.network(record.architecture)
+    network = components.space.network(record.architecture)
     outputs = _outputs(result, the_task)
     preprocessing = _preprocessing(the_task, outputs)
     title, about = _words(result, record)
     program = write_program(network, tuple(shape), title, about, preprocessing is not None, dtype)
-    built = parts.space.build(record.architecture, shape, dtype)
+    built = components.space.build(record.architecture, shape, dtype)
     built.load_state_dict(weights.tensors)
-    document = {**_document(result, record, parts, weights, program), "outputs": outputs}
+    document = {**_document(result, record, components, weights, program), "outputs": outputs}
     inputs = sample_inputs(the_task, _COMPARED, dtype, result.begun["task"].get("input_range"))
     with _scratch(folder) as scratch:
         _write_files(scratch, program, document, preprocessing, weights)
@@ -196,13 +199,13 @@ def _words(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
 
 
 def _document(
-    result: SearchResult, record: TrialRecord, parts: Parts, weights: Weights, program: Program
+    result: SearchResult, record: TrialRecord, components: Components, weights: Weights, program: Program
 ) -> dict[str, Any]:
     import torch
 
-    shape = input_shape(parts)
+    shape = input_shape(components)
     assert shape is not None
-    network = parts.space.network(record.architecture)
+    network = components.space.network(record.architecture)
     dtype = begun_dtype(result)
     total = cost(network, shape, dtype)
     step, metrics = record.score or (None, {})
@@ -223,11 +226,11 @@ def _document(
         "search": {
             "name": result.name,
             "search_id": result.begun["search_id"],
-            "space": result.spec["space"],
+            "space": result.spec.space,
             "space_fingerprint": result.begun["space"]["fingerprint"],
-            "task": result.spec["task"],
-            "strategy": result.spec["strategy"],
-            "seed": result.spec["seed"],
+            "task": result.spec.task,
+            "strategy": result.spec.strategy,
+            "seed": result.spec.seed,
             "objective": {"metric": result.objective.metric, "mode": result.objective.mode},
         },
         "needs": ["torch", "safetensors", "pillow", *program.needs],

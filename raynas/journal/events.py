@@ -1,6 +1,6 @@
 """The journal's events as data: their names, their fields, and one event as one line of strict JSON.
 
-``docs/journal.md`` is the contract; a test holds the two together. Files are the business of the writer and the reader.
+``docs/journal.md`` is the contract, and a test compares the two. The writer and the reader deal with files.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 #: Version of the contract. New events and new optional fields do not raise it (readers ignore what they do not know).
 VERSION = 1
@@ -58,6 +58,21 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "trial_proposed": ("params", "flops", "repeat_of", "repeat", "refused", "beyond"),
     "session_ended": ("recommended",),
 }
+
+#: Why a trial has failed. (A reader of a journal may meet others: a later release may add some.)
+FailureReason = Literal["nan", "exception", "out_of_memory", "timeout", "worker_died", "infrastructure"]
+
+#: Why a session has ended. (A reader may meet others.)
+SessionEnd = Literal["trials", "time", "exhausted", "interrupted", "disk_full", "all_failed", "error"]
+
+
+class ErrorFields(TypedDict):
+    """``error`` of ``trial_ended``."""
+
+    type: str
+    message: str
+    traceback: str
+
 
 #: How a trial ends by the reason of a decision to stop it.
 STATE_OF_STOP = {"budget": "completed", "early_stopped": "stopped", "nan": "failed"}

@@ -1,9 +1,9 @@
-"""Finalists: a search's leading networks, trained again with other seeds, and what they are worth by that.
+"""Finalists: the leading networks of a search, trained again with other seeds, and how good they are by that.
 
-The best observed value of many noisy ones is a lucky one (the winner's curse), so it says too much, and by different
-amounts of different networks. A finalist is therefore judged by its repeats alone: the value that made it a finalist is
-left out. Where repeats failed and only one is left, its value is as lucky as the first was: such a network ranks behind
-the others. Everything here is a function of the history, so that a resumed search goes on with the same repeats.
+Of many noisy values, the best observed one is partly luck (the winner's curse). It promises too much, and not equally
+much for each network. So a finalist is judged by its repeats alone, without the value that made it a finalist. If
+repeats failed and only one is left, this single value is partly luck again, and the network ranks behind the others.
+Everything here is a function of the history, so a resumed search continues with the same repeats.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Finalist:
     Attributes:
         original: the trial that made it a finalist.
         repeats: its repeats with the full budget, by number.
-        values: the objective of each.
+        values: the objective in each of them.
         mean: of the values.
-        interval: its 95 % interval (Student's t), with one variance for all finalists, estimated within each of them;
-            None where none was repeated twice.
+        interval: the 95 % interval of the mean (Student's t), with one variance for all finalists, estimated within
+            each of them; None if no finalist was repeated twice.
         failed: how many of its repeats failed, or ended without a finite value.
     """
 

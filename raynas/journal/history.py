@@ -1,7 +1,8 @@
 """The journal folded into the one view that searchers, schedulers, trackers, ``status`` and reports learn from.
 
-``History.apply`` takes one event and costs the same at any length; nothing here reads files or knows Ray. The same
-events give the same history, whether they were applied as they happened or read back later: that makes resume a replay.
+``History.apply`` takes one event, at a cost that does not grow with the journal. Nothing here reads files or knows Ray.
+The same events give the same history, whether they are applied as they happen or read back later. This makes resume a
+replay.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from raynas.journal import views
-from raynas.journal.events import ELAPSED, STATE_OF_STOP
+from raynas.journal import searcher_history
+from raynas.journal.events import ELAPSED, STATE_OF_STOP, SessionEnd
+from raynas.objectives.objective import Objective
 from raynas.space import Architecture
-from raynas.tasks.objective import Objective
 
 #: ``History.key`` of a trial that has nothing to show: below every score.
 LOWEST: tuple[int, float] = (0, -math.inf)
@@ -94,13 +95,13 @@ class TrialRecord:
 
 @dataclass
 class SessionRecord:
-    """One session: from a process taking the search up to its end, or to its last event if it was killed."""
+    """One session: from its start to its end, or to its last event if it was killed."""
 
     number: int
     started_at: float
     last_event_at: float
     started: Mapping[str, Any]  # the session_started event
-    reason: str | None = None
+    reason: SessionEnd | None = None
     message: str = ""
     recommended: Mapping[str, Any] | None = None  # what the strategy recommended at its end (docs/journal.md)
     elapsed: float | None = None  # seconds that it had run at its last event; None in an earlier release's journal
@@ -117,20 +118,20 @@ class History:
     Attributes:
         objective: what "better" means; from ``search_started``, or given.
         search: the ``search_started`` event, or None.
-        sessions: one record a session.
+        sessions: one record for each session.
         trials: number to record, in the order of proposals.
         repeats: numbers of the trials that train a finalist again.
-        void: numbers of the trials that failed before the search's files were mended: they count for nothing.
+        void: numbers of the trials that failed before the search's files were corrected; they do not count.
         seen, seen_networks: trial ids and network ids that were ever proposed, running and failed ones included.
-        running: number to record of the trials that are not terminal (under way, left unfinished, or paused).
+        running: number to record, for the trials that are not terminal (under way, left unfinished, or paused).
         paused: of these, the ones that wait at a rung for their promotion.
         ended: numbers in the order of their terminal facts.
-        reached: ``(number, key then)``, in order, each time that a trial reached a rung or ended.
-        judged: those of them at which the trial did not go on at once: it ended or was paused.
+        reached: ``(number, key at that time)``, in order, for each time that a trial reached a rung or ended.
+        judged: those of them after which the trial did not continue at once, because it ended or was paused.
         scored: numbers in the order in which they got their first score.
         counts: how many trials are in each state.
         refused: how many drawn architectures were far beyond what a trial can afford, and were not proposed.
-        beyond: how many trials are as far beyond, since the strategy drew nothing cheaper.
+        beyond: how many trials are as far beyond it, because the strategy drew nothing cheaper.
         steps_trained: steps measured over all trials.
         last_seq: ``seq`` of the last event applied; -1 at first.
     """
@@ -196,7 +197,7 @@ class History:
 
     @property
     def for_searchers(self) -> History:
-        """The history as strategies are to see it (``raynas.journal.views``); this very one where nothing differs.
+        """The history as strategies are to see it (``searcher_history``); this very one where nothing differs.
 
         It lacks repeats of finalists and void trials, and has a warm start's measurements as ended trials under numbers
         below 0.
@@ -296,14 +297,14 @@ class History:
             self.objective = Objective(event["objective"]["metric"], event["objective"]["mode"])
         if event.get("warm_start"):
             self._for_searchers = History(self.objective)
-            views.warm(self._for_searchers, event["warm_start"]["trials"])
+            searcher_history.put_warm_start(self._for_searchers, event["warm_start"]["trials"])
 
     def _session_started(self, event: Mapping[str, Any], time: float) -> None:
         self._past_seconds = self.elapsed_seconds
         self.sessions.append(SessionRecord(event["session"], time, time, dict(event)))
         if event.get("void"):
             self.void.update(event["void"])
-            self._for_searchers = views.without_void(self)
+            self._for_searchers = searcher_history.without_void(self, History(self.objective))
 
     def _session_ended(self, event: Mapping[str, Any], time: float) -> None:
         if self.sessions:
@@ -316,7 +317,7 @@ class History:
             return
         if event.get("repeat_of") is not None:
             if self._for_searchers is None:
-                self._for_searchers = views.apart(self)
+                self._for_searchers = searcher_history.copied(self)
             self.repeats.add(event["trial"])
         record = TrialRecord(
             number=event["trial"],

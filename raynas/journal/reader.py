@@ -1,6 +1,6 @@
-"""Reads a journal: from its beginning, or on from a byte position for a process that follows a search under way.
+"""Reads a journal: from its beginning, or from a byte position, for a process that follows a running search.
 
-A torn last line (what an interruption leaves) is left out; the writer cuts it off when it opens the file.
+A torn last line, which an interruption leaves, is left out. The writer cuts it off when it opens the file.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """What a search's latest trials have gained: the best so far against the number of trials.
 
-The trials are cut into three equal parts, and the best after each part is told. It is a fact and no forecast: on tables
-of measured networks, whether the last third gained anything said next to nothing of whether the next trials did
-(docs/benchmarks.md). As many trials again found a better one in about two searches of three, either way; of random
-draws without ties they do so in one of two.
+The trials are cut into three equal parts, and the best value after each part is given. This is a fact, not a forecast:
+on tables of measured networks, a gain in the last third said almost nothing about a gain in the next trials
+(docs/benchmarks.md). Either way, as many trials again found a better one in about two searches of three. With random
+draws without ties, this happens in one of two.
 
-Values are compared at one rung alone, the one of the best trial: trials that were stopped before it have not beaten
-it. A pure function of the history, for whoever shows it.
+Values are compared only at one rung, the rung of the best trial. Trials that were stopped before it have not beaten it.
+This is a pure function of the history, for everything that shows it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class RecentGain:
     """The best so far, and what the last third of the trials added to it.
 
     Attributes:
-        points: after so many trials the best value was this; the last is that of all trials.
+        points: ``(number of trials, best value after them)``; the last point is that of all trials.
         trials: how many trials the last part has.
-        gain: by how much they made the best better, in the objective's unit; never negative.
+        gain: how much they improved the best value, in the objective's unit; never negative.
     """
 
     points: tuple[tuple[int, float], ...]

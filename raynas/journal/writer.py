@@ -1,6 +1,6 @@
 """Appends events to a journal so that what is written survives the death of the process.
 
-One writer at a time: the lock on a search's folder is the search's business, not this file's.
+There may be only one writer at a time. The search ensures that with the lock on its folder, not this file.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Writer:
     """The writing end of a journal. Opening repairs a torn last line and continues the numbering.
 
     Args:
-        path: the file; made if it does not exist (its folder must).
-        fsync_seconds: how often a background thread asks the disk to keep what is new (0: after every line). It bounds
-            what a power cut can cost; a killed process loses nothing either way.
+        path: the file; it is created if it does not exist (its folder must exist).
+        fsync_seconds: how often a background thread calls ``fsync`` (0: after every line). This limits what a power cut
+            can cost; a killed process loses nothing either way.
 
     Raises:
         JournalError: the file cannot be opened or written, or more than its last line is damaged.

@@ -12,8 +12,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import Decision, StoppingRule
-from raynas.tasks.objective import Objective
 
 _ACTIONS = {"continue": TrialScheduler.CONTINUE, "stop": TrialScheduler.STOP, "pause": TrialScheduler.PAUSE}
 

@@ -1,1 +1,1 @@
-"""Search strategies, one a file, on the contract of ``searcher.ArchitectureSearcher``."""
+"""Search strategies, one per file, on the contract of ``searcher.ArchitectureSearcher``."""

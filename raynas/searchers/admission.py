@@ -1,8 +1,9 @@
 """Which architectures are worth a trial: those that are not far beyond what a trial can afford.
 
-A search with a limit on time knows what a trial can afford: so many FLOPs of one sample's forward pass that the trial
-sees the data at least three times (``Task.affordable_flops``). A strategy draws, and one ``Refusals`` a proposal says
-which of its draws stand, counts the others, and sees to it that a space in which next to nothing fits is searched, too.
+A search with a limit on time knows what a trial can afford: the FLOPs of one sample's forward pass with which the trial
+sees the data at least three times (``Task.affordable_flops``). A strategy draws, and one ``Refusals`` per proposal says
+which of its draws are accepted, and counts the others. It also makes sure that a space in which almost nothing fits can
+be searched.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a strategy names: an architecture, its ids, and how it came about (free JSON, for people and analyses).
+    """What a strategy proposes: an architecture, its ids, and how it was found (free JSON, for people and analyses).
 
-    ``refused``: so many draws were far beyond what a trial can afford, and were not proposed; ``beyond``: this one is
-    as well, and was taken all the same, as the cheapest of those drawn.
+    ``refused``: how many draws were far beyond what a trial can afford, and were not proposed. ``beyond``: this one is
+    far beyond it as well, and was taken because it is the cheapest of those that were drawn.
     """
 
     architecture: Architecture
@@ -45,11 +46,11 @@ class Proposal:
 
 
 class Admission:
-    """Tells what is far beyond what a trial can afford. Its state is a cache.
+    """Knows which architectures are far beyond what a trial can afford. Its state is a cache.
 
     Args:
         affordable_flops: FLOPs of one sample's forward pass (2 x multiply-adds) that a trial can afford.
-        flops: those of an architecture; None where they are not known: it is admitted.
+        flops: gives the FLOPs of an architecture, or None if they are not known; it is then admitted.
     """
 
     def __init__(self, affordable_flops: float, flops: Callable[[Architecture], float | None]) -> None:
@@ -71,8 +72,8 @@ class Refusals:
     """The draws that one proposal has refused so far (state); without an admission it refuses nothing.
 
     Args:
-        admission: what tells them.
-        most: after so many the cheapest of them is taken.
+        admission: decides which draws are refused.
+        most: after this number of refused draws, the cheapest of them is taken.
     """
 
     def __init__(self, admission: Admission | None, most: int = MOST_REFUSED) -> None:

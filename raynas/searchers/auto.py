@@ -1,12 +1,13 @@
 """The default strategy: a small policy over the others, which says what it does and why.
 
-It goes by the space and the budget of trials, both known before a search begins:
+It decides by the space and the budget of trials, which are both known before a search begins:
 
-- A space with no more architectures than trials is tried whole, in random order: there is nothing to choose.
-- Otherwise ``predictor`` proposes, after a few random trials: in a few tens to thousands of trials it finds better
-  networks than any other strategy here (docs/benchmarks.md).
-- From ``crowded`` trials under way at a time, a quarter of the proposals are ``evolution``'s: hundreds of questions to
-  one state of knowledge get much the same answer from a predictor, and evolution spreads them.
+- If a space has no more architectures than there are trials, all of them are tried, in random order.
+- Otherwise ``predictor`` proposes, after a few random trials. With tens to thousands of trials it finds better networks
+  than any other strategy here (docs/benchmarks.md).
+- If ``crowded`` trials or more are under way at the same time, ``evolution`` makes a quarter of the proposals. A
+  predictor gives much the same answer to hundreds of questions if it has learned nothing in between, and evolution
+  spreads them.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class AutoSearcher(ArchitectureSearcher):
-    """Picks the strategy for every proposal, and writes into its origin which and why.
+    """Picks the strategy for every proposal, and writes into the proposal's origin which one it picked and why.
 
     Args:
         space: where to search.
         budget: how many trials the search is expected to have (None: not known).
-        crowded: from so many trials under way, evolution takes part.
+        crowded: from this number of trials under way on, evolution takes part.
         **common: as in ``ArchitectureSearcher``.
 
     Raises:

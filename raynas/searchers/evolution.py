@@ -1,8 +1,8 @@
 """Regularised (aging) evolution: the young compete, the best of a small sample breeds, the old drop out.
 
 Real, Aggarwal, Huang, Le 2019, "Regularized Evolution for Image Classifier Architecture Search" (AAAI,
-arXiv:1802.01548), algorithm 1, made asynchronous as there: whenever a worker is free, the tournament is held among what
-has been measured by then.
+arXiv:1802.01548), algorithm 1, asynchronous as in the paper: whenever a worker is free, the tournament is held among
+the trials that have been measured by then.
 """
 
 from __future__ import annotations
@@ -26,22 +26,21 @@ _CROWDED = 10
 
 
 class EvolutionSearcher(ArchitectureSearcher):
-    """Evolution over the ``population`` trials that were scored last (of failed ones nothing is bred).
+    """Evolution over the ``population`` trials that were scored last. Failed trials have no children.
 
-    The first ``population`` trials are random (trial 0, the space's default, is a member like any other, and so is a
-    warm start's measurement). Then each
-    child's parent is the best of ``sample`` members drawn without replacement: the one at the highest rung, and there
-    with the best value (under Hyperband, the one with the best of ``Ranking.scores``). The child differs from it in one
-    hole. With probability ``crossover`` it takes each hole from
-    one of two such winners instead, and is mutated only if it was seen before. (Real et al. mutate only; a small share
-    of crossover joins what two lines have found, as in Guo et al. 2020, "Single Path One-Shot", section 3.4, where it
-    is half.)
+    The first ``population`` trials are random. Trial 0, the default of the space, is a member like any other, and so is
+    a measurement of a warm start. After that, the parent of each child is the best of ``sample`` members that are drawn
+    without replacement: the one at the highest rung, and there with the best value (under Hyperband, the one with the
+    best of ``Ranking.scores``). The child differs from its parent in one hole. With probability ``crossover`` it
+    instead takes each hole from one of two such winners, and is mutated only if it was seen before. (Real et al. only
+    mutate. A small share of crossover joins what two lines have found, as in Guo et al. 2020, "Single Path One-Shot",
+    section 3.4, where the share is half.)
 
     Args:
         space: where to search.
         population: P in the paper, which has 100 for 20,000 trials (default for a budget of trials: see ``options``).
         sample: S in the paper, which has 25 of 100.
-        crossover: probability of a child of two.
+        crossover: probability of a child with two parents.
         **common: as in ``ArchitectureSearcher``.
 
     Raises:

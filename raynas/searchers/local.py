@@ -1,9 +1,9 @@
-"""Local search: from a random start to a better neighbour, again and again; where no neighbour is better, a new start.
+"""Local search: from a random start to a better neighbour, again and again; if no neighbour is better, a new start.
 
 White, Nolen, Savani 2021, "Exploring the Loss Landscape in Neural Architecture Search" (UAI, arXiv:2005.02960): a
-strong and simple baseline. Here it is asynchronous: whenever a worker is free, an untried neighbour of the best that
-the climb has seen so far is tried, and as soon as a better one has been measured, the climb goes on from there ("query
-until improvement" in the paper).
+strong and simple baseline. Here it is asynchronous. Whenever a worker is free, it gets an untried neighbour of the best
+trial of the climb so far. As soon as a better one has been measured, the climb continues from there ("query until
+improvement" in the paper).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _FEW = 256
 
 
 class LocalSearcher(ArchitectureSearcher):
-    """Climbs from random starts (the first climb from trial 0, the space's default, where that was measured).
+    """Climbs from random starts (the first climb from trial 0, the space's default, if it was measured).
 
-    Every proposal's origin says which climb it belongs to, so climbs are read back from the history. A climb stands at
-    the best of its trials that have ended. If all neighbours there were tried, an earlier climb that a late result has
-    moved goes on; if there is none, a new climb starts.
+    The origin of every proposal says which climb it belongs to, so the climbs can be read back from the history. A
+    climb stands at the best of its trials that have ended. If all neighbours of that trial were tried, an earlier climb
+    that a late result has moved continues; if there is none, a new climb starts.
 
     Args:
         space: where to search.
@@ -108,9 +108,9 @@ class _Climbs:
     """Where each climb stands: a cache that follows a history.
 
     Attributes:
-        started: the number of the latest climb; -1 before the first.
+        started: the number of the latest climb; -1 before the first one.
         standing: climb to the number of its best judged trial (ended, or paused at a rung; under Hyperband by
-            ``Ranking.scores``); climbs without one are not there.
+            ``Ranking.scores``); climbs without such a trial are missing.
     """
 
     def __init__(self) -> None:

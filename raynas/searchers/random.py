@@ -1,4 +1,4 @@
-"""Random search: every trial an independent draw. The yardstick that every other strategy has to beat.
+"""Random search: every trial is an independent draw. This is the baseline that every other strategy has to beat.
 
 Li & Talwalkar 2019, "Random Search and Reproducibility for Neural Architecture Search" (UAI, arXiv:1902.07638).
 """
@@ -10,7 +10,7 @@ from raynas.searchers.searcher import ArchitectureSearcher, Proposal
 
 
 class RandomSearcher(ArchitectureSearcher):
-    """Draws each architecture from the space, none twice.
+    """Draws each architecture from the space, and none twice.
 
     Example:
         >>> searcher = RandomSearcher(space, seed=1)

@@ -1,10 +1,11 @@
-"""What a history says of which architectures are better: the trials in order. A cache that follows a history.
+"""The order of the trials, by what a history says about them. It is a cache that follows a history.
 
-Under early stopping, trials were measured at different rungs, and neither value nor rung alone orders them: who was
-stopped at the first rung may be better than who came there first and went on to disappoint. So a value at a rung is
-carried to the next one by what the trials with a value at both tell: a line through them, by Theil and Sen (Sen 1968,
-JASA 63(324)), whose medians a diverged trial does not move. That those trials were chosen by their values at the lower
-rung does not bend a regression on those values. Until there are ``PAIRS`` such trials, the higher rung wins.
+Under early stopping, trials were measured at different rungs, and neither the value nor the rung alone orders them. A
+trial that was stopped at the first rung may be better than one that came there first, went on and disappointed. So a
+value at a rung is carried to the next one, along a line through the trials that have a value at both: the line of Theil
+and Sen (Sen 1968, JASA 63(324)), whose medians do not move with a diverged trial. Those trials were chosen by their
+values at the lower rung, but this does not distort a regression on those values. Until there are ``PAIRS`` such trials,
+the higher rung wins.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ FAILED: Score = (-1, -math.inf)
 class Ranking:
     """Trials that ended or reached a rung, by their value at the highest rung, or carried to it (see the module).
 
-    Failures of an architecture come last. Its content is a function of the history alone, however often it was
-    followed on the way.
+    Failures of an architecture come last. The content depends only on the history, however often it was followed on the
+    way.
 
     Attributes:
-        log: ``(number, key then)``, one for each time that a trial reached a rung or ended (state).
+        log: ``(number, key at that time)``, one for each time that a trial reached a rung or ended (state).
         tried: all architectures that were ever proposed.
-        brackets: the first rungs of the search's own trials. Several of them: trials were dealt out to brackets of
-            different patience (Hyperband), and the highest rung that a trial reached says little of its architecture.
+        brackets: the first rungs of the search's own trials. If there are several, trials were dealt out to brackets of
+            different patience (Hyperband), and the highest rung that a trial reached says little about its
+            architecture.
     """
 
     def __init__(self) -> None:
@@ -167,4 +169,4 @@ def blameless(record: TrialRecord) -> bool:
     """Whether an ended trial without a finite score says nothing bad of its architecture."""
     if record.state == "failed":
         return record.reason in _NOT_ITS_FAULT
-    return record.score is None
+    return record.score is None  # one that has a score has a value that is not finite

@@ -1,11 +1,11 @@
 """A controller that learns by policy gradient where in the space to draw from.
 
-Zoph & Le 2017, "Neural Architecture Search with Reinforcement Learning" (ICLR, arXiv:1611.01578), with the entropy
-term of Pham et al. 2018, "ENAS" (ICML, arXiv:1802.03268), and REINFORCE itself after Williams 1992 (Machine Learning
-8). Their controller is a recurrent network; this one is a table, which learns from hundreds of trials instead of
-thousands and can be read: a hole's value is drawn from a softmax of what the hole's path has learned, plus what it has
-learned for the value that was chosen just before it (so the controller is autoregressive, along the holes that the walk
-reaches).
+Zoph & Le 2017, "Neural Architecture Search with Reinforcement Learning" (ICLR, arXiv:1611.01578), with the entropy term
+of Pham et al. 2018, "ENAS" (ICML, arXiv:1802.03268), and REINFORCE itself after Williams 1992 (Machine Learning 8).
+Their controller is a recurrent network. This one is a table, which learns from hundreds of trials instead of thousands
+and can be read. The value of a hole is drawn from a softmax of what the hole's path has learned, plus what it has
+learned for the value that was chosen just before it. So the controller is autoregressive, along the holes that the walk
+reaches.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from raynas.errors import SpecError
 from raynas.journal.history import LOWEST, History, TrialRecord
 from raynas.searchers.ranking import blameless
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
-from raynas.space import Architecture, Choice, Float, Int, Space, fill
-from raynas.space.nodes import Hole
-from raynas.space.operators import MANY
-from raynas.space.values import exact
+from raynas.space import Architecture, Choice, Int, Space
+from raynas.space.template.holes import Number
+from raynas.space.template.nodes import Hole
+from raynas.space.template.values import exact
+from raynas.space.walk.operators import MANY, run
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
@@ -39,19 +40,18 @@ Key = tuple[int, float]
 
 
 class ReinforceSearcher(ArchitectureSearcher):
-    """Draws architectures from a policy that makes what did better than expected more likely.
+    """Draws architectures from a policy. Choices that did better than expected become more likely.
 
-    The policy is folded from the judged trials, in the order in which they ended or paused at a rung. A trial's reward
-    is the share of the trials before it that it beats (0 for a failure), so the metric's scale does not matter; the
-    baseline is a moving average of rewards. A trial that was paused and is judged again further on teaches only by how
-    much its reward has changed since, so every trial counts once. Under Hyperband a trial is compared within its
-    bracket.
+    The policy is folded from the judged trials, in the order in which they ended or paused at a rung. The reward of a
+    trial is the share of the earlier trials that it beats (0 for a failure), so the scale of the metric does not
+    matter. The baseline is a moving average of rewards. If a trial was paused and is judged again later, only the
+    change of its reward counts, so every trial counts once. Under Hyperband a trial is compared within its bracket.
 
     Args:
         space: where to search.
         rate: learning rate.
-        entropy: weight of the policy's entropy, which keeps it from settling too early.
-        decay: how much of the baseline a new reward leaves.
+        entropy: weight of the policy's entropy, which keeps the policy from converging too early.
+        decay: which share of the baseline stays when a new reward comes.
         **common: as in ``ArchitectureSearcher``.
 
     Raises:
@@ -112,7 +112,7 @@ class Policy:
 
     Attributes:
         learned: how many trials it has learned from.
-        baseline: the reward that is expected of the next one.
+        baseline: the reward that the next trial is expected to get.
     """
 
     def __init__(self, space: Space, rate: float, entropy: float, decay: float) -> None:
@@ -162,7 +162,6 @@ class Policy:
 
     def draw(self, rng: random.Random) -> tuple[Architecture, float]:
         """An architecture and the probability of its draw (of parts of ranges, where there are numbers)."""
-        filled: dict[str, Any] = {}
         before: Any = None
         log_probability = 0.0
 
@@ -171,12 +170,10 @@ class Policy:
             chances = self._chances(path, hole, before)
             [option] = rng.choices(range(len(chances)), chances)
             log_probability += math.log(chances[option])
-            filled[path] = _value(hole, option, rng)
             before = (path, option)
-            return filled[path]
+            return _value(hole, option, rng)
 
-        fill(self._space, choose)
-        return Architecture(filled), math.exp(log_probability)
+        return run(self._space, choose), math.exp(log_probability)
 
     def learn(self, architecture: Architecture, reward: float) -> None:
         """One step of REINFORCE: the gradient of reward beyond the baseline times log-probability, and of entropy."""
@@ -202,7 +199,7 @@ class Policy:
             before = (path, option)
             return value
 
-        fill(self._space, choose)
+        run(self._space, choose)
 
     def _chances(self, path: str, hole: Hole, before: Any) -> list[float]:
         """The probability of each option; never quite 0."""
@@ -225,7 +222,7 @@ def _bracket(record: TrialRecord) -> int:
 
 def _count(hole: Hole) -> int:
     """How many options the policy knows of a hole."""
-    if isinstance(hole, (Int, Float)) and hole.size > MANY:
+    if isinstance(hole, Number) and hole.size > MANY:
         return _PARTS
     return int(hole.size)
 
@@ -234,11 +231,11 @@ def _option(hole: Hole, value: Any) -> int:
     """The option that a value belongs to."""
     if isinstance(hole, Choice):
         return [exact(option) for option in hole.options].index(exact(value))
-    assert isinstance(hole, (Int, Float))
+    assert isinstance(hole, Number)
     if hole.size <= MANY:
         return int(value - hole.low) if isinstance(hole, Int) else 0
-    low, high = _range(hole)
-    place = ((math.log(value) if hole.log else value) - low) / (high - low)
+    low, high = hole.ends
+    place = (hole.scaled(value) - low) / (high - low)
     return min(max(int(place * _PARTS), 0), _PARTS - 1)
 
 
@@ -246,17 +243,6 @@ def _value(hole: Hole, option: int, rng: random.Random) -> Any:
     """A value of an option: of a part of a range, one at random."""
     if isinstance(hole, Choice) or hole.size <= MANY:
         return hole.at(option)
-    assert isinstance(hole, (Int, Float))
-    low, high = _range(hole)
-    drawn = low + (high - low) * (option + rng.random()) / _PARTS
-    drawn = math.exp(drawn) if hole.log else drawn
-    if isinstance(hole, Int):
-        return min(max(round(drawn), hole.low), hole.high)
-    return min(max(drawn, hole.low), hole.high)
-
-
-def _range(hole: Int | Float) -> tuple[float, float]:
-    """The ends of a hole's range, in logarithms if it is logarithmic; of a whole number, half a step further out."""
-    step = 0.5 if isinstance(hole, Int) else 0.0
-    low, high = hole.low - step, hole.high + step
-    return (math.log(low), math.log(high)) if hole.log else (low, high)
+    assert isinstance(hole, Number)
+    low, high = hole.ends
+    return hole.value_at(low + (high - low) * (option + rng.random()) / _PARTS)

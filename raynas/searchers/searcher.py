@@ -2,11 +2,11 @@
 
 A strategy implements one method, ``propose(history, number)``: which architecture should trial ``number`` try, given
 what is known? It must be a **pure function** of the history and of (seed, number). So nothing is pickled, a resumed
-search goes on as if nothing had happened, and a test can recompute every proposal from its journal prefix. Whatever is
-costly to compute (a model, a study) is a cache that ``update`` may fill and that may be dropped at any time.
+search continues as if nothing had happened, and a test can recompute every proposal from its journal prefix. Everything
+that is costly to compute (a model, a study) is a cache, which ``update`` may fill and which may be dropped at any time.
 
-RayNAS's search keeps the history (the journal's fold) and calls ``propose`` itself. Under a plain ``tune.Tuner`` Ray's
-hooks, at the end of the class, feed a history in memory with the same kind of events.
+A search of RayNAS keeps the history (the fold of the journal) and calls ``propose`` itself. Under a plain
+``tune.Tuner``, Ray's hooks, at the end of the class, feed a history in memory with the same kind of events.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ray.tune.search import Searcher
 
 from raynas.journal.events import decode, encode
 from raynas.journal.history import History
-from raynas.searchers import warm
+from raynas.objectives.objective import Objective
+from raynas.searchers import warm_start as warm
 from raynas.searchers.admission import Admission, Proposal, Refusals
 from raynas.space import Architecture, Space
-from raynas.tasks.objective import Objective
 
 #: How often ``fresh`` asks the strategy, then draws at random, before it enumerates.
 _DRAWS, _SAMPLES = 40, 100
@@ -40,7 +40,7 @@ Draw = Callable[[random.Random], tuple[Architecture, Mapping[str, Any]]]
 
 
 class Common(TypedDict, total=False):
-    """The keywords that every strategy takes and hands on: those of ``ArchitectureSearcher``, which explains them."""
+    """The keywords that every strategy takes and passes on. ``ArchitectureSearcher`` explains them."""
 
     seed: int
     max_concurrent: int | None
@@ -52,8 +52,9 @@ class Common(TypedDict, total=False):
 class ArchitectureSearcher(Searcher, ABC):
     """Base of all strategies. A subclass implements ``propose``, with ``rng`` and ``fresh`` at hand.
 
-    Where it can tell a good trial from a lucky one it implements ``recommend(history, among=None)``, too: the number of
-    the trial that it would take (of those numbers, where they are given), or None. A search asks it at its end.
+    A strategy that can tell a good trial from a lucky one also implements ``recommend(history, among=None)``. It
+    returns the number of the trial that it recommends (one of ``among``, if given), or None. A search asks for it at
+    its end.
 
     Args:
         space: where to search.
@@ -63,8 +64,8 @@ class ArchitectureSearcher(Searcher, ABC):
         objective: under a plain Tuner, metric and direction (default: the Tuner's own, if it has a ``param_space``).
         trials: under a plain Tuner, how many trials to propose in all.
         warm_start: under a plain Tuner, what is known of some architectures: (architecture, steps that it was trained,
-            value). They teach the strategy; the best of them is trial 1, and the others are not proposed while there
-            is anything else.
+            value). The strategy learns from them. The best of them is trial 1, and the others are not proposed while
+            there is anything else.
     """
 
     def __init__(
@@ -210,7 +211,7 @@ class ArchitectureSearcher(Searcher, ABC):
 
 
 class _Enumeration:
-    """The space's architectures in their own order, as far as anyone looked. A cache: it holds nothing that matters."""
+    """The space's architectures in their own order, as far as they were needed. It is only a cache."""
 
     def __init__(self, space: Space) -> None:
         self._space = space

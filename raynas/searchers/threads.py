@@ -1,8 +1,8 @@
 """One BLAS thread while a strategy computes.
 
-A proposal factors matrices of a few hundred rows, one after another. Several threads make that slower: they wait for
-each other more than they compute, and they take the cores from the trials. numpy and scipy bring a pool of threads
-each, so both are limited, and both are as before when the proposal is made.
+A proposal factors matrices of a few hundred rows, one after another. Several threads make this slower: they wait for
+each other more than they compute, and they take the cores from the trials. numpy and scipy each have a pool of threads,
+so both are limited, and both are reset when the proposal is made.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from raynas.errors import SpaceError
-from raynas.searchers.hole_distances import HoleDistances, HolePoints
+from raynas.searchers.predictor.hole_distances import HoleDistances, HolePoints
 from raynas.simulate.ids import row_ids
 from raynas.space import Architecture, Space
-from raynas.space.size import Size
+from raynas.space.walk.size import Size
 
 #: How often a draw outside the table is tried again before a row is taken at random.
 _TRIES = 50

@@ -19,12 +19,12 @@ from typing import Any
 
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.history import History
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import StoppingRule
 from raynas.searchers.searcher import Proposal
 from raynas.simulate.faults import Faults, Luck, luck, node_rng
 from raynas.simulate.landscape import Landscape
 from raynas.simulate.run import STATES, Limits, Run
-from raynas.tasks.objective import Objective
 
 _ASK, _STEP, _FAIL, _LOST, _BACK = range(5)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from raynas.errors import SpecError
+from raynas.objectives.objective import Objective
 from raynas.registry import find
 from raynas.simulate import statistics
 from raynas.simulate.candidates import TableSpace
@@ -15,7 +16,6 @@ from raynas.simulate.faults import Faults
 from raynas.simulate.runs import simulate
 from raynas.simulate.table import Table
 from raynas.simulate.trajectories import Trajectories
-from raynas.tasks.objective import Objective
 
 #: Called before each simulation: strategy, workers.
 Tell = Callable[[str, int], None]

@@ -6,20 +6,21 @@ everything that it depends on, and may be deleted at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from raynas.atomic_write import atomic_write
 from raynas.errors import SpaceError
-from raynas.paths import home_folder
+from raynas.paths import user_cache
 from raynas.resources import available_cpus
 from raynas.simulate.processes import for_all
 from raynas.space import Architecture, Space
-from raynas.space.canonical import VERSION
+from raynas.space.identity.canonical import VERSION
 
 #: So many rows are computed before it is worth asking how long the rest takes.
 _PROBE = 100
@@ -69,8 +70,7 @@ def _ids(space: Space, row: int, architecture: Architecture) -> Ids:
 
 
 def _folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache"
-    return Path(cache) / "raynas" / "ids"
+    return user_cache() / "ids"
 
 
 def _key(space: Space, architectures: Sequence[Architecture]) -> str:
@@ -82,11 +82,7 @@ def _key(space: Space, architectures: Sequence[Architecture]) -> str:
 
 
 def _keep(path: Path, ids: list[Ids]) -> None:
-    """Written to a temporary name first; a cache that cannot be written is no error."""
-    try:
+    """A cache that cannot be written is no error."""
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.stem}.{os.getpid()}")
-        temporary.write_text(json.dumps(ids), encoding="utf-8")
-        temporary.replace(path)
-    except OSError:
-        pass
+        atomic_write(path, json.dumps(ids).encode())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from raynas.errors import SpecError
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import FullBudget, StoppingRule
 from raynas.simulate.candidates import TableSpace
 from raynas.simulate.clock import Clock
@@ -17,7 +18,6 @@ from raynas.simulate.spaces import space_of_table
 from raynas.simulate.table import Table
 from raynas.simulate.trajectories import Trajectories
 from raynas.space import Space
-from raynas.tasks.objective import Objective
 
 #: Makes a fresh searcher for a run: ``factory(space, seed)``.
 SearcherFactory = Callable[[TableSpace, int], Any]

@@ -7,7 +7,6 @@ one, too.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from raynas.errors import SpecError
 from raynas.journal.history import TrialRecord
 from raynas.searchers.ranking import blameless
 from raynas.simulate.expression import evaluate
+from raynas.suggestions import did_you_mean
 
 #: The column that says which architecture a row is of.
 ARCHITECTURE = "architecture"
@@ -50,8 +50,7 @@ class Table:
     def evaluate(self, expression: str) -> np.ndarray:
         """A column, or arithmetic over columns: shape ``(rows, steps)``. Raises SpecError."""
         if expression not in self.figures and expression.isidentifier():
-            near = difflib.get_close_matches(expression, self.figures, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self.figures)}"
+            hint = did_you_mean(expression, self.figures, f"there are: {', '.join(self.figures)}")
             raise SpecError(f"{self.source} has no column {expression!r} of figures; {hint}")
         return evaluate(expression, self.figures)
 

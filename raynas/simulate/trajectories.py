@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raynas.objectives.objective import Objective
 from raynas.simulate.landscape import Landscape
 from raynas.simulate.run import STATES, Run
-from raynas.tasks.objective import Objective
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,7 +1,7 @@
 """The template language: a search space is a template with holes; an architecture fills every hole.
 
-A space is written with a few kinds of node (operations, chains, repeats, graphs) and holes (``Choice``, ``Int``,
-``Float``, a repeat's depth), which stand wherever a value or a part could:
+A space is written with a few kinds of node (operations, chains, repeats, graphs) and of hole (``Choice``, ``Int``,
+``Float``, the depth of a repeat). A hole can stand wherever a value or a part could:
 
 >>> import random
 >>> from torch import nn
@@ -29,17 +29,17 @@ Sequential(
   (head): Linear(in_features=16, out_features=10, bias=True)
 )
 
-The language itself does not import torch; building and shapes do, when they are asked for.
+The language itself does not import torch. Only building a module and finding shapes do, when they are called.
 """
 
-from raynas.space.architecture import Architecture
-from raynas.space.choice import Choice
-from raynas.space.fill import Network, fill
-from raynas.space.graph import Concat, Graph, Sum
-from raynas.space.holes import Float, Int
-from raynas.space.operation import Op, Zero, op
 from raynas.space.space import Space
-from raynas.space.structure import Chain, Repeat
+from raynas.space.template.choice import Choice
+from raynas.space.template.graph import Concat, Graph, Sum
+from raynas.space.template.holes import Float, Int
+from raynas.space.template.operation import Op, Zero, op
+from raynas.space.template.structure import Chain, Repeat
+from raynas.space.walk.architecture import Architecture
+from raynas.space.walk.fill import Network, fill
 
 __all__ = [
     "Architecture",

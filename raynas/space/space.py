@@ -8,15 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpaceError
-from raynas.space import canonical, description, naming, operators
-from raynas.space.architecture import Architecture
-from raynas.space.fill import Network
-from raynas.space.inventory import all_holes
-from raynas.space.nodes import Hole, check_name
-from raynas.space.operation import as_value
-from raynas.space.plan import Plan, deciding_paths, plan_of
-from raynas.space.size import Size, size
-from raynas.space.structure import Chain
+from raynas.space.identity import canonical, description, naming
+from raynas.space.template.nodes import Hole
+from raynas.space.template.operation import has_holes
+from raynas.space.walk import operators
+from raynas.space.walk.architecture import Architecture
+from raynas.space.walk.fill import Network
+from raynas.space.walk.size import Size, size
+from raynas.space.walk.walked import WalkedTemplate
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 100_000
 
 
-class Space:
+class Space(WalkedTemplate):
     """A chain of named parts with holes, and a training recipe that may have holes too.
 
     Args:
@@ -44,48 +43,20 @@ class Space:
     Frozen; it may be pickled (classes and literals only). Paths, ids and the walk's order do not depend on the process.
     """
 
-    root: Chain
-    recipe: tuple[tuple[str, Any], ...]
-    name: str | None
     id_rule: int
 
     def __init__(self, *, recipe: Mapping[str, Any] | None = None, name: str | None = None, **parts: Any) -> None:
-        if not parts:
-            raise SpaceError("Space(): there are no parts; give at least one, as Space(body=op(...))")
-        root = Chain(**parts)
-        pairs = [
-            (check_name(key, "recipe key"), as_value(value, f"recipe.{key}")) for key, value in (recipe or {}).items()
-        ]
-        self.__setstate__({"root": root, "recipe": tuple(pairs), "name": name})
+        super().__init__(recipe=recipe, name=name, **parts)
         _ = self.hole_map  # checks the template as a whole
 
-    def __setattr__(self, key: str, value: Any) -> None:
-        raise AttributeError("a Space does not change; make another one")
-
     def __getstate__(self) -> dict[str, Any]:
-        # No caches.
-        return {"root": self.root, "recipe": self.recipe, "name": self.name, "id_rule": self.id_rule}
+        return {**super().__getstate__(), "id_rule": self.id_rule}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"id_rule": canonical.RULE, **state})
+        super().__setstate__({"id_rule": canonical.RULE, **state})
         self.__dict__["_ids"] = {}  # a cache: architecture -> (network id, trial id)
 
     # -- what it holds -------------------------------------------------------------------------------------------
-
-    @cached_property
-    def hole_map(self) -> dict[str, Hole]:
-        """Path → hole for every hole that can become active, in the order of the walk."""
-        return all_holes(self)
-
-    @cached_property
-    def plan(self) -> Plan:
-        """Which holes a filling asks for, in which order, and what each answer opens."""
-        return plan_of(self)
-
-    @cached_property
-    def deciding(self) -> frozenset[str]:
-        """The paths of the holes whose values decide which other holes are active."""
-        return frozenset(deciding_paths(self.plan))
 
     def holes(self) -> list[tuple[str, Hole]]:
         """``(path, hole)`` of every hole that can become active, in the order of the walk."""
@@ -168,7 +139,7 @@ class Space:
         return operators.replay(self, architecture)[0]
 
     def with_id_rule(self, rule: int) -> Space:
-        """The same space with the ids of an earlier release (see :mod:`raynas.space.canonical`).
+        """The same space with the ids of an earlier release (see :mod:`raynas.space.identity.canonical`).
 
         Raises:
             SpaceError: no such rule is known here.
@@ -207,9 +178,7 @@ class Space:
 
     @cached_property
     def _recipe_has_holes(self) -> bool:
-        from raynas.space.inventory import in_value
-
-        return any(True for _, value in self.recipe for _ in in_value("", value))
+        return any(has_holes(value) for _, value in self.recipe)
 
     def build(self, architecture: Architecture, input_shape: tuple[int, ...], dtype: Any = None) -> nn.Module:
         """The plain module, freshly initialised.
@@ -222,7 +191,7 @@ class Space:
         Raises:
             SpaceError: the architecture is not of this space, or an operation does not take what reaches it.
         """
-        from raynas.space.build import build
+        from raynas.space.network.build import build
 
         return build(self.network(architecture), tuple(input_shape), dtype)
 
@@ -230,7 +199,7 @@ class Space:
         self, architecture: Architecture, input_shape: tuple[int, ...], dtype: torch.dtype | str | None = None
     ) -> tuple[int, ...]:
         """The shape of what the network yields for one sample, found without building it. Errors as :meth:`build`."""
-        from raynas.space.shapes import output_shape
+        from raynas.space.network.shapes import output_shape
 
         return output_shape(self.network(architecture), tuple(input_shape), dtype)
 

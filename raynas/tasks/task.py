@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from raynas.tasks.objective import Mode, Objective
+from raynas.objectives.objective import Mode, Objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from raynas.errors import UserError
 from raynas.tracking.redaction import without_secrets
 
-#: MLflow's words for "this will never work": trying again is of no use.
+#: ``MlflowException.error_code`` is the name of one of MLflow's codes (``ErrorCode`` in databricks.proto, MLflow 3.17).
+#: These mean "this will never work": trying again is of no use.
 _FINAL = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 _BUSY = {"TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"}
 _GONE = "RESOURCE_DOES_NOT_EXIST"

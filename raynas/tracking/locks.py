@@ -20,7 +20,7 @@ from raynas.locks import is_held
 
 
 def search_is_running(folder: Path) -> bool:
-    """Whether some process runs the search (holds ``lock``, see raynas.engine.folder)."""
+    """Whether some process runs the search (holds ``lock``, see raynas.storage.search_folder)."""
     return is_held(folder / "lock")
 
 

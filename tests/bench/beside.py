@@ -19,11 +19,12 @@ import torch
 from torch import nn
 
 import raynas
-from raynas.engine.parts import Parts, resumed_parts
 from raynas.evaluators.evaluate import evaluate
 from raynas.evaluators.execution import Execution
 from raynas.evaluators.fit import fit
+from raynas.results.components import resumed_components
 from raynas.space import Architecture
+from raynas.spec.components import Components
 from tests.bench.kept_back import taken
 from tests.bench.training import hand_designed
 
@@ -81,18 +82,18 @@ def _end_with_parent() -> None:
 def _trained(training: Beside) -> dict[str, Any]:
     torch.set_num_threads(training.threads)
     found = raynas.load(training.search, training.home)
-    parts = resumed_parts(found)
-    task, spec = parts.task, found.spec
+    components = resumed_components(found)
+    task, spec = components.task, found.spec
     architecture = _architecture(found, training.network)
     torch.manual_seed(training.seed)
-    network = _network(parts, architecture, training.network)
-    recipe = {"batch_size": spec["batch_size"]} if spec.get("batch_size") else {}
-    recipe |= parts.space.network(architecture).recipe
-    seconds = training.seconds or spec.get("trial_time")
+    network = _network(components, architecture, training.network)
+    recipe = {"batch_size": spec.batch_size} if spec.batch_size else {}
+    recipe |= components.space.network(architecture).recipe
+    seconds = training.seconds or spec.trial_time
     done = fit(
         network,
         task,
-        **({"seconds": seconds, "steps": spec["epochs"]} if seconds else {"epochs": spec["epochs"]}),
+        **({"seconds": seconds, "steps": spec.epochs} if seconds else {"epochs": spec.epochs}),
         seed=training.seed,
         threads=training.threads,
         execution=execution(found),
@@ -119,11 +120,11 @@ def _architecture(found: raynas.SearchResult, network: Network) -> Architecture:
     return found.default.architecture
 
 
-def _network(parts: Parts, architecture: Architecture, network: Network) -> nn.Module:
-    task = parts.task
+def _network(components: Components, architecture: Architecture, network: Network) -> nn.Module:
+    task = components.task
     if network == "ResNet-20":
         return hand_designed(task.input_shape[0], task.num_classes)
-    return parts.space.build(architecture, task.input_shape, task.input_dtype)
+    return components.space.build(architecture, task.input_shape, task.input_dtype)
 
 
 def execution(found: raynas.SearchResult) -> Execution:

@@ -17,9 +17,10 @@ import pyarrow
 import pyarrow.parquet as parquet
 
 import raynas
-from raynas.engine.folder import SearchFolder
+from raynas.atomic_write import atomic_write
 from raynas.evaluators.evaluate import wilson
 from raynas.journal import TrialRecord
+from raynas.storage.search_folder import SearchFolder
 
 
 def split(data: Path, kept_back: int, folder: Path, images: int | None = None) -> tuple[Path, Path]:
@@ -85,9 +86,7 @@ def once(path: Path, make: Callable[[], Any]) -> Any:
     if not path.exists():
         value = make()
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(value, indent=1))
-        os.replace(temporary, path)
+        atomic_write(path, json.dumps(value, indent=1).encode())
     return json.loads(path.read_text())
 
 

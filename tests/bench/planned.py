@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import raynas
 from raynas.durations import format_duration
 from raynas.resources import available_cpus
+from raynas.spec.settings import SearchSpec
 from tests.bench.beside import Beside, execution, trained
 from tests.bench.kept_back import once, searched, split, taken
 from tests.bench.mixed_sizes import mixed_sizes
@@ -23,7 +23,7 @@ PLAN = "plan"  # how the search that plans for itself is called
 #: How networks are called that a search recommends, and that are trained anew: by the way of the search.
 ANEW = {PLAN: "recommended, anew", "random": "random search's, anew"}
 REPEATS = 2  # of each training beside the searches, with other seeds
-#: What a plan decides: random search is given the same. A field that a search's settings do not have is passed over.
+#: What a plan decides: random search is given the same.
 PLANNED = (
     *("task_options", "epochs", "trial_time", "batch_size", "affordable_flops", "scheduler", "grace_period"),
     *("reduction_factor", "workers", "cpus_per_trial", "max_concurrent", "precision"),
@@ -72,7 +72,7 @@ class Bench:
         """Random search on the same plan."""
         planned = raynas.load(self.search(name, seed, PLAN), self.home)
         settings = plan_of(planned.spec) | {"seconds": self.seconds, "seed": seed, "strategy": "random"}
-        settings |= {"data": planned.spec["data"], "precision": execution(planned).precision}
+        settings |= {"data": planned.spec.data, "precision": execution(planned).precision}
         return searched(self.home, self.search(name, seed, "random"), SPACE, settings)
 
     def found(self, name: str, seed: int, way: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Bench:
         def all_of_them() -> list[dict[str, Any]]:
             search, random = self.search(name, seed, PLAN), self.search(name, seed, "random")
             found = raynas.load(search, self.home)
-            test, threads = self.data(name)[1], max(1, int(found.spec["cpus_per_trial"]))
+            test, threads = self.data(name)[1], max(1, int(found.spec.cpus_per_trial))
             trainings = [
                 Beside(self.home, of, network, test, seed + 1_000 * repeat, threads, title=title)
                 for repeat in range(REPEATS)
@@ -119,9 +119,9 @@ class Bench:
         return once(self.kept(self.search(name, seed, "long")), one_by_one)
 
 
-def plan_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+def plan_of(spec: SearchSpec) -> dict[str, Any]:
     """What of a search's settings its plan decides."""
-    return {field: spec[field] for field in PLANNED if spec.get(field) is not None}
+    return {field: spec[field] for field in PLANNED if spec[field] is not None}
 
 
 def facts(found: raynas.SearchResult, test: Path) -> dict[str, Any]:
@@ -157,10 +157,10 @@ def budget(found: raynas.SearchResult) -> str:
     spec, started = found.spec, found.history.sessions[0].started
     height, width = found.begun["task"]["input_shape"][1:]
     words = [
-        f"{spec['trial_time']:g} s in {spec['epochs']} steps" if spec["trial_time"] else f"{spec['epochs']} epochs",
+        f"{spec.trial_time:g} s in {spec.epochs} steps" if spec.trial_time else f"{spec.epochs} epochs",
         f"{height}x{width}",
-        f"batches of {spec['batch_size']}" if spec.get("batch_size") else "",
-        f"{spec['affordable_flops'] / 1e6:.0f} MFLOPs" if spec.get("affordable_flops") else "",
-        f"{started['workers']} at once, {spec['cpus_per_trial']:g} core each",
+        f"batches of {spec.batch_size}" if spec.batch_size else "",
+        f"{spec.affordable_flops / 1e6:.0f} MFLOPs" if spec.affordable_flops else "",
+        f"{started['workers']} at once, {spec.cpus_per_trial:g} core each",
     ]
     return ", ".join(filter(None, words))

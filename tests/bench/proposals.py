@@ -21,12 +21,12 @@ import numpy as np
 
 from raynas import registry
 from raynas.journal import History
+from raynas.objectives.objective import Objective
 from raynas.searchers.searcher import ArchitectureSearcher, Proposal
 from raynas.searchers.threads import one_blas_thread
 from raynas.simulate import Table, TableSpace
 from raynas.simulate.landscape import full_value
 from raynas.space import Architecture, Space
-from raynas.tasks.objective import Objective
 from tests.bench.structures import SPACES, Landscape
 
 Value = Callable[[Architecture], float]

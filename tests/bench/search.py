@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from raynas import registry
+from raynas.objectives.objective import Objective
 from raynas.schedulers.hyperband import HyperbandRungs
 from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
 from raynas.simulate import Faults, Table, TableSpace, Trajectories, read_table, simulate, space_of_table
-from raynas.tasks.objective import Objective
 from tests.bench.foreign import SEARCHES
 from tests.bench.proposals import made_up, show, tabled, timed
 from tests.bench.search_peers import Foreign, OptunaTPE, RandomWithRepeats, RayAsha, RayOptuna

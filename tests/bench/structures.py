@@ -22,6 +22,7 @@ import torch
 
 from raynas.counts import scientific
 from raynas.journal import History
+from raynas.objectives.objective import Objective
 from raynas.searchers.auto import AutoSearcher
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.local import LocalSearcher
@@ -31,8 +32,8 @@ from raynas.searchers.reinforce import ReinforceSearcher
 from raynas.searchers.tpe import TPESearcher
 from raynas.simulate.spaces import TableTask
 from raynas.space import Architecture, Chain, Choice, Concat, Float, Graph, Int, Repeat, Space, Sum, Zero, op
-from raynas.space.nodes import Hole
-from raynas.tasks.objective import Objective
+from raynas.space.template.holes import Number
+from raynas.space.template.nodes import Hole
 from search_spaces.mlp import mlp
 from search_spaces.resnet import resnet
 
@@ -139,11 +140,8 @@ class Landscape:
         if path not in architecture:
             return 0.0
         one, other = architecture[path], self.optimum[path]
-        if isinstance(hole, (Int, Float)) and hole.low < hole.high:
-            low, high = (math.log(hole.low), math.log(hole.high)) if hole.log else (hole.low, hole.high)
-            if hole.log:
-                one, other = math.log(one), math.log(other)
-            return min(1.0, 4 * ((one - other) / (high - low)) ** 2)
+        if isinstance(hole, Number) and hole.low < hole.high:
+            return min(1.0, 4 * ((hole.scaled(one) - hole.scaled(other)) / hole.span) ** 2)
         return float(one != other)
 
     def observed(self, architecture: Architecture, rng: random.Random) -> float:

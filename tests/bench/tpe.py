@@ -21,9 +21,9 @@ from raynas.journal import History
 from raynas.registry import find
 from raynas.searchers.searcher import ArchitectureSearcher
 from raynas.searchers.tpe import TPESearcher
-from raynas.searchers.window import distribution
+from raynas.searchers.tpe.window import distribution
 from raynas.space import Architecture, Choice, Space, op
-from raynas.space.fill import fill
+from raynas.space.walk.fill import fill
 
 #: Proposals timed before each mark.
 SAMPLE = 100

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from raynas import __version__
 from raynas.cli.app import app, call
+from raynas.version import __version__
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
 
@@ -21,7 +21,7 @@ def test_the_foundations_commands_are_there() -> None:
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from raynas.cli.app import call; code = call(sys.argv[1:]);"
-        "heavy = ['ray', 'torch', 'optuna', 'numpy', 'yaml', 'sklearn', 'raynas.engine.api'];"
+        "heavy = ['ray', 'torch', 'optuna', 'numpy', 'yaml', 'sklearn', 'raynas.api'];"
         "print('\\nloaded:', [name for name in heavy if name in sys.modules], code)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from raynas.cli.live import LiveDisplay
-from raynas.cli.pace import Pace
-from raynas.cli.progress import ProgressLines, watched
+from raynas.cli.progress.lines import ProgressLines
+from raynas.cli.progress.live import LiveDisplay
+from raynas.cli.progress.pace import Pace
+from raynas.cli.progress.watched import watched
 from raynas.journal import History
 
 PATIENCE = 300.0
@@ -305,7 +306,7 @@ def test_quiet_has_no_watcher_and_a_pipe_gets_lines() -> None:
 @pytest.mark.parametrize("ways", ["", "json=True"])
 def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
     code = (
-        "from raynas.cli.progress import watched\n"
+        "from raynas.cli.progress.watched import watched\n"
         "from tests.cli.test_live import Story\n"
         f"with watched({ways}) as watcher:\n"
         "    told = Story(watcher); told.begin()\n"
@@ -331,7 +332,7 @@ def test_a_reader_that_goes_away_does_not_end_the_search(ways: str) -> None:
 
 TALE = """
 import sys
-from raynas.cli.progress import watched
+from raynas.cli.progress.watched import watched
 from tests.cli.test_live import Story
 with watched(waiting="checking") as watcher:
     told = Story(watcher)

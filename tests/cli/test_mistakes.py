@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from raynas.cli.app import call
-from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.journal import Writer
 from raynas.registry import find
+from raynas.storage.search_folder import FolderLock, SearchFolder
 
 MISTAKES = {
     # what was typed: what the line must hold

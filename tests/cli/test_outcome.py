@@ -15,14 +15,14 @@ import pytest
 
 import raynas
 from raynas.cli.app import call
-from raynas.cli.finalist_training import finalist_training
-from raynas.cli.tables import print_outcome, print_status
+from raynas.cli.render.finalist_training import finalist_training
+from raynas.cli.render.tables import print_outcome, print_status
 from raynas.engine import interrupt
-from raynas.engine.folder import SearchFolder
-from raynas.engine.result import SearchResult
 from raynas.errors import SpecError
 from raynas.journal import History
+from raynas.results.result import SearchResult
 from raynas.running_clock import RunningClock
+from raynas.storage.search_folder import SearchFolder
 
 EPOCHS = 9
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from raynas.cli.gain_words import FORECAST, gain_words, outlook_words
-from raynas.cli.progress import ProgressLines, remarks, watched
-from raynas.cli.words import shown
+from raynas.cli.progress.lines import ProgressLines, remarks
+from raynas.cli.progress.recent_gain import FORECAST, gain_words, outlook_words
+from raynas.cli.progress.watched import watched
 from raynas.journal import History
+from raynas.report.wording import shown
 
 
 class Watch:

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from raynas.engine.folder import SearchFolder
 from raynas.journal import History, Writer, read
 from raynas.journal.finalists import next_repeat
+from raynas.objectives.objective import Objective
 from raynas.registry import find
 from raynas.schedulers.rungs import Decision, FullBudget
-from raynas.searchers import warm
+from raynas.searchers import warm_start as warm
 from raynas.space import Space
-from raynas.tasks.objective import Objective
+from raynas.storage.search_folder import SearchFolder
 
 
 def check_journal(path: Path, space: Space, *, trials: int) -> list[dict[str, Any]]:

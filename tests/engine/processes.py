@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from raynas.engine.folder import SearchFolder
+from raynas.storage.search_folder import SearchFolder
 
 PATIENCE = 300.0
 MEASURED, LINE = b'"event":"measured"', b"\n"

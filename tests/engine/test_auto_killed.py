@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from raynas.engine.folder import SearchFolder
-from raynas.engine.parts import resumed_parts
-from raynas.engine.result import SearchResult
 from raynas.journal import History
+from raynas.results.components import resumed_components
+from raynas.results.result import SearchResult
+from raynas.storage.search_folder import SearchFolder
 from tests.engine.journals import check_journal
 from tests.engine.processes import PATIENCE, command, kill_everything, wait_for_more
 from tests.simulate.tables import data
@@ -41,7 +41,7 @@ def test_auto_goes_on_with_the_same_proposals(tmp_path: Path, images: str) -> No
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert kills == 2, "the search was over before it was killed"
-    events = check_journal(folder.journal, resumed_parts(SearchResult(folder)).space, trials=TRIALS)
+    events = check_journal(folder.journal, resumed_components(SearchResult(folder)).space, trials=TRIALS)
     history = History.from_events(events)
     assert len(history.sessions) == 1 + kills
     assert history.counts["failed"] == 0

@@ -91,7 +91,7 @@ def test_a_wrong_address_is_one_line(address: str, words: str) -> None:
 TWO = """
 import sys, threading
 import ray, raynas
-from raynas.engine import parts
+from raynas.spec import components as parts
 from tests.engine.test_search import small, Synthetic
 
 together, joined, alone, met, found = threading.Barrier(2), threading.Event(), threading.Event(), [], {}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from raynas.engine import copies
-from raynas.engine.sources import Source, keep_copy, source_of
 from raynas.errors import UserError
+from raynas.spec.references import Source, keep_copy, source_of
+from raynas.storage import source_copies as copies
 
 SPACE, TASK = "raynas.spaces", "raynas.tasks"
 

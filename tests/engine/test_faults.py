@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import raynas
-from raynas.engine.result import SearchResult
 from raynas.errors import SpaceError
+from raynas.results.result import SearchResult
 from raynas.tasks.digits import Digits
 from raynas.tasks.task import Data
 

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 import raynas
-from raynas.engine.result import recommendation_summary
 from raynas.errors import SpecError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.journal import History, read
 from raynas.journal.finalists import finalists
+from raynas.results.search_view import recommendation_summary
 from raynas.space import Architecture, Space
 from tests.engine.journals import check_journal
 from tests.engine.test_search import small
@@ -133,7 +133,7 @@ def test_what_the_strategy_recommends_is_journalled_and_its_weights_are_kept(tmp
 
 
 def test_the_report_names_finalists_and_what_is_recommended(tmp_path: Path) -> None:
-    from raynas.cli import winner
+    from raynas.cli.render import winner
 
     found = search(tmp_path, finalists=2, repeats=2)
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115

@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 import raynas
-from raynas import costs
-from raynas.engine import api, budget
+from raynas import api, costs
 from raynas.engine.cluster import Slots
-from raynas.engine.plan import Plan
+from raynas.engine.dry_run import Plan
+from raynas.engine.time_plan import budget
+from raynas.engine.time_plan.speed import affordable_flops
 from raynas.errors import SpecError, TaskError, UserError
 from raynas.evaluators.timing import Pace, SpeedLine, seconds_of
 from raynas.evaluators.training import Training
@@ -41,7 +42,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setenv("RAYNAS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RAYNAS_CACHE", str(tmp_path_factory.getbasetemp() / "decoded"))
-    monkeypatch.setattr("raynas.engine.api._require_room", lambda spec: None)
+    monkeypatch.setattr("raynas.api._require_room", lambda spec: None)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, in
 
         monkeypatch.setattr(Training, "pace", pace)
         monkeypatch.setattr(Training, "decide", lambda self, *given: {"precision": "fp32"})
-        monkeypatch.setattr("raynas.engine.fitting.slots_here", slots)
+        monkeypatch.setattr("raynas.engine.time_plan.plan.slots_here", slots)
         return measured
 
     return of
@@ -242,6 +243,13 @@ def test_speed_is_a_line_through_what_was_measured() -> None:
     assert (alone.overhead, alone.seconds(2e7)) == (0, pytest.approx(paces[2].train_seconds))
     flat = SpeedLine.through([Pace(1e6, 1e-3, 32), Pace(1e7, 1e-3, 32)])  # scatter hides the slope
     assert flat.affordable(1e-3) > 0
+
+
+def test_what_is_faster_than_it_has_to_be_shows_what_is_affordable() -> None:
+    """Two networks much slower than 0.33 ms lie on a line that says next to nothing; a small one was measured, too."""
+    slow = [Pace(40e6, 1.08e-3, 64), Pace(11e6, 0.95e-3, 64)]
+    assert affordable_flops(slow, 0.33e-3) < 5e6
+    assert affordable_flops([*slow, Pace(2.4e6, 0.08e-3, 64)], 0.33e-3) == pytest.approx(2.4e6 * 0.33 / 0.08, rel=0.01)
 
 
 def test_all_that_run_at_once_are_timed_and_what_fails_is_raised() -> None:

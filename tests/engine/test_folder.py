@@ -8,9 +8,9 @@ import pytest
 
 import raynas
 from raynas.cli.app import call
-from raynas.engine.folder import FolderLock, SearchFolder
-from raynas.engine.parts import free_name
 from raynas.errors import SearchFolderError
+from raynas.spec.components import free_name
+from raynas.storage.search_folder import FolderLock, SearchFolder
 from tests.engine.journals import a_search
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from raynas.engine.folder import SearchFolder, is_locked
 from raynas.journal import History, read
 from raynas.registry import find
+from raynas.storage.search_folder import SearchFolder, is_locked
 from raynas.tasks.digits import Digits
 from tests.engine.journals import check_journal
 from tests.engine.processes import PATIENCE, command, wait_for_more, written

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.engine.folder import SearchFolder
-from raynas.engine.kept import kept_weights
 from raynas.errors import SearchFolderError
 from raynas.evaluators import checkpoint
 from raynas.evaluators.evaluator import State, TrialContext
 from raynas.evaluators.loop import TrainingEvaluation
 from raynas.evaluators.recipe import Recipe
+from raynas.results.saved_weights import kept_weights
+from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.digits import Digits
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from raynas.engine.folder import SearchFolder
 from raynas.journal import History, read
 from raynas.journal.finalists import finalists, leaders
 from raynas.registry import find
 from raynas.space import Space
+from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.digits import Digits
 from tests.engine.journals import check_journal, outcome
 from tests.engine.processes import LINE, kill_everything, wait_for_more

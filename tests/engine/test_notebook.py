@@ -21,7 +21,7 @@ import raynas
 from torch import nn
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State
 from raynas.space import Choice, Space, op
-from raynas.tasks.objective import Objective
+from raynas.objectives.objective import Objective
 
 
 class Mine(nn.Module):

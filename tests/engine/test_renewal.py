@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import raynas
-from raynas.cli.progress import remarks
+from raynas.cli.progress.lines import remarks
 from raynas.engine import renewal
-from raynas.engine.folder import SearchFolder
-from raynas.engine.parts import make_rule, make_searcher, resumed_parts
 from raynas.engine.session import Session
-from raynas.engine.sources import Source, keep_copy
-from raynas.engine.spec import completed
 from raynas.errors import SpecError
 from raynas.journal import Writer
+from raynas.results.components import resumed_components
+from raynas.spec.components import make_rule, make_searcher
+from raynas.spec.references import Source, keep_copy
+from raynas.storage.search_folder import SearchFolder
 from tests.engine.journals import a_search
 
 TASK = "from raynas.tasks.digits import Digits\n\n\nclass Task(Digits):\n    mark = {!r}\n"
@@ -38,16 +39,16 @@ def test_a_mended_task_is_taken_once_all_trials_have_failed(tmp_path: Path) -> N
     task = tmp_path / "task.py"
     folder = of_a_file(tmp_path, task, "failed")
     result = raynas.load("s", tmp_path)
-    assert (renewal.changed_files(result), resumed_parts(result).task.mark) == ([], "old")
+    assert (renewal.changed_files(result), resumed_components(result).task.mark) == ([], "old")
     task.write_text(TASK.format("mended"))
-    assert (renewal.changed_files(result), resumed_parts(result).task.mark) == ([task], "old")
-    parts = renewal.take(result, renewal.renewed_parts(result))
-    assert (renewal.changed_files(result), resumed_parts(result).task.mark) == ([], "mended")
+    assert (renewal.changed_files(result), resumed_components(result).task.mark) == ([task], "old")
+    components = renewal.take(result, renewal.renewed_components(result))
+    assert (renewal.changed_files(result), resumed_components(result).task.mark) == ([], "mended")
 
-    spec, history = {**completed(result.spec), "strategy": "random"}, result.history
+    spec, history = replace(result.spec, strategy="random"), result.history
     with Writer(folder.journal) as writer:
         session = Session(
-            folder, number=1, space=parts.space, searcher=make_searcher(spec, parts.space, folder),
+            folder, number=1, space=components.space, searcher=make_searcher(spec, components.space, folder),
             rule=make_rule(spec, folder), objective=result.objective, strategy="random", history=history,
             writer=writer, trials=3, keep_best=3, cost=lambda architecture: {},
         )  # fmt: skip
@@ -72,4 +73,4 @@ def test_new_files_are_refused_where_figures_would_be_mixed(tmp_path: Path) -> N
     of_a_file(tmp_path, task, "completed")
     task.write_text(TASK.format("mended"))
     with pytest.raises(SpecError, match="3 trials of search 's' were measured with its files as they were"):
-        renewal.renewed_parts(raynas.load("s", tmp_path))
+        renewal.renewed_components(raynas.load("s", tmp_path))

@@ -13,14 +13,15 @@ import pytest
 from torch import nn
 
 import raynas
+from raynas import api
 from raynas.cli.app import call
-from raynas.engine import api, own_entries
-from raynas.engine.folder import FolderLock, SearchFolder
 from raynas.errors import JournalError, SearchFolderError, SpaceError, SpecError, UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.journal import read
 from raynas.space import Architecture, Choice, Space, op
+from raynas.storage import own_entries
+from raynas.storage.search_folder import FolderLock, SearchFolder
 from tests.engine.journals import check_journal, outcome
 from tests.tracking.tracking_support import server_that_answers
 

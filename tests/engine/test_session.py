@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from raynas.engine.folder import SearchFolder
 from raynas.engine.session import ALL_FAILED, Session
 from raynas.journal import History, Writer
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import Rungs
 from raynas.searchers.random import RandomSearcher
 from raynas.space import Choice, Space, op
-from raynas.tasks.objective import Objective
+from raynas.storage.search_folder import SearchFolder
 
 OBJECTIVE = Objective("val_worst_class", "max")
 HEALTHY = {"val_worst_class": 0.5, "val_loss": 1.0}

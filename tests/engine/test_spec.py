@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
 from raynas.durations import format_duration, parse_duration
-from raynas.engine.spec import SearchSpec, make_spec, read_spec, write_spec
 from raynas.errors import SpecError
+from raynas.spec.reading import make_spec, read_spec, write_spec
+from raynas.spec.settings import SearchSpec, Settings, setting_of
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_spec_written_is_a_spec_that_can_be_read(tmp_path: Path) -> None:
     spec = make_spec({"space": "mlp", "trials": 3, "strategy_options": {"population": 10}, "time": "1h"})
-    write_spec(tmp_path / "spec.yaml", spec.model_dump())
+    write_spec(tmp_path / "spec.yaml", spec)
     assert read_spec(tmp_path / "spec.yaml", {}) == spec
 
 
@@ -113,3 +116,22 @@ def test_no_finalists_after_all(tmp_path: Path) -> None:
     path.write_text("space: mlp\nfinalists: 3\nrepeats: 2\n")
     assert read_spec(path, {"finalists": 0}).repeats is None
     assert read_spec(path, {}).repeats == 2
+
+
+def test_the_keywords_of_a_search_are_the_settings_that_are_declared() -> None:
+    declared, keywords = get_type_hints(SearchSpec), get_type_hints(Settings)
+    assert {"time" if name == "seconds" else name for name in keywords} == declared.keys() - {"space", "task"}
+    plain = (int, float, bool, str)
+    for name, hint in keywords.items():
+        kind = declared["time" if name == "seconds" else name]
+        options = () if get_origin(kind) is dict else (kind, *get_args(kind))
+        inner = next((option for option in options if option in plain), None)
+        if inner is not None:
+            assert inner in get_args(hint), f"{name}: {hint} beside {kind}"
+
+
+def test_every_setting_that_a_command_takes_says_what_it_is() -> None:
+    for each in fields(SearchSpec):
+        setting = setting_of(each.name)
+        assert setting.help.endswith((".", ")")), each.name
+        assert not setting.option or setting.metavar or each.name == "mlflow", each.name

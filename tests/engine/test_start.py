@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import raynas
+from raynas import api
 from raynas.cli.app import call
-from raynas.engine import api
 from raynas.errors import TaskError
 from raynas.export import export_model
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 from raynas.space import Choice, Space, op
-from raynas.tasks.objective import Objective
+from raynas.objectives.objective import Objective
 from raynas.tasks.task import Data, Task
 
 

@@ -9,22 +9,22 @@ from pathlib import Path
 
 from torch import nn
 
-from raynas.engine.folder import SearchFolder
 from raynas.engine.session import Session
-from raynas.engine.trial_log import captured, log_path, tail
 from raynas.journal import History, Writer, read
 from raynas.journal.events import shortened
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import FullBudget
 from raynas.searchers.random import RandomSearcher
 from raynas.space import Choice, Space, op
-from raynas.tasks.objective import Objective
+from raynas.storage.search_folder import SearchFolder
+from raynas.storage.trial_log import captured, log_path, tail
 
 LIMIT = 1_000_000
 
 STEP = """
 import os, sys, time
 from pathlib import Path
-from raynas.engine.trial_log import captured, log_path
+from raynas.storage.trial_log import captured, log_path
 
 logs = Path(sys.argv[1])
 path = log_path(logs, 3)

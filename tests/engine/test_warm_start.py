@@ -12,20 +12,30 @@ import pytest
 from torch import nn
 
 import raynas
-from raynas.engine.earlier import read_warm_start
-from raynas.engine.frames import write_parquet
 from raynas.errors import SearchFolderError, SpecError, UserError
 from raynas.evaluators.synthetic import Synthetic
 from raynas.journal import History, read
+from raynas.results.tables import write_parquet
 from raynas.space import Choice, Space, op
+from raynas.spec.settings import ResolvedSpec
+from raynas.spec.warm_start import read_warm_start
 from tests.engine.journals import check_journal
 from tests.engine.test_search import quick, small
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-def asked(source: Any, **more: Any) -> dict[str, Any]:
-    return {"warm_start": str(source), "metric": "score", "epochs": 9, "space": "small", **more}
+def asked(source: Any, **more: Any) -> ResolvedSpec:
+    settings = {
+        "space": "small",
+        "name": "s",
+        "task": "digits",
+        "metric": "score",
+        "mode": "max",
+        "epochs": 9,
+        "seed": 0,
+    }
+    return ResolvedSpec(warm_start=str(source), **{**settings, **more})
 
 
 @pytest.fixture(scope="module")

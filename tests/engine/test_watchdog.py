@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from raynas.engine import watchdog
-from raynas.engine.folder import SearchFolder
-from raynas.engine.sources import Source
-from raynas.engine.trainable import TrialRunner, WorkerSetup
+from raynas.engine.worker import watchdog
+from raynas.engine.worker.trainable import TrialRunner, WorkerSetup
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.space import Architecture, Choice, Space, op
+from raynas.spec.references import Source
+from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.digits import Digits
 
 

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 import raynas
-from raynas.engine.folder import SearchFolder
 from raynas.evaluators.evaluator import State, TrialContext
 from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.space import Architecture, Space
+from raynas.storage.search_folder import SearchFolder
 
 
 class MortalEvaluation(SyntheticEvaluation):

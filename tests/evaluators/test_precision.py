@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from raynas import api
 from raynas.cli.app import call
-from raynas.engine import api
 from raynas.engine.run import _decisions
 from raynas.errors import UserError
 from raynas.evaluators import execution, training
@@ -20,6 +21,7 @@ from raynas.evaluators.execution import Execution, candidates, has_bf16, rows_to
 from raynas.evaluators.synthetic import Synthetic
 from raynas.evaluators.training import Training
 from raynas.space import Choice, Space, op
+from raynas.spec.settings import ResolvedSpec
 from raynas.tasks.digits import Digits
 
 CONTEXT = TrialContext(0, 0, 1)
@@ -163,12 +165,13 @@ def test_what_a_person_asks_for_is_what_the_journal_holds() -> None:
     parts: Any = SimpleNamespace(evaluator=Training(Digits()), space=LAYOUTS, decisions=None)
     history: Any = SimpleNamespace(sessions=[])
     slots: Any = SimpleNamespace(device="cpu", cpus=1)
+    spec = ResolvedSpec(space="-", name="s", task="digits", metric="val_accuracy", mode="max", epochs=1, seed=0)
     for precision in ("fp32", "bf16"):
-        decided = _decisions(history, {"seed": 0, "epochs": 1, "precision": precision}, parts, slots)
+        decided = _decisions(history, replace(spec, precision=precision), parts, slots)
         assert decided["precision"] == precision
     elsewhere: Any = SimpleNamespace(device="cuda" if not torch.cuda.is_available() else "mps", cpus=1)
-    spec = {"seed": 0, "epochs": 1, "precision": "bf16"}
-    assert _decisions(history, spec, parts, elsewhere) == {"precision": "bf16"}  # only workers have the device
+    decided = _decisions(history, replace(spec, precision="bf16"), parts, elsewhere)
+    assert decided == {"precision": "bf16"}  # only workers have the device
 
 
 def test_a_wish_that_cannot_be_met_is_one_line(

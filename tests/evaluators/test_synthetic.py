@@ -1,12 +1,19 @@
 """The made-up evaluator: deterministic, resumable, rising, bounded."""
 
-import itertools
-
 from torch import nn
 
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.synthetic import Synthetic
 from raynas.space import Int, Space, op
+from raynas.testing import EvaluatorContract
+
+
+class TestSynthetic(EvaluatorContract):
+    def evaluator(self) -> Synthetic:
+        return Synthetic(step_seconds=0.001)
+
+    def space(self) -> Space:
+        return space()
 
 
 def space() -> Space:
@@ -32,16 +39,3 @@ def test_curves_rise_follow_the_architecture_alone_and_differ() -> None:
 def test_a_known_value() -> None:
     # A change here changes every test and benchmark that rests on these curves.
     assert scores(1, steps=1) == [0.26242654594320985]
-
-
-def test_it_goes_on_after_load_and_stops_when_told() -> None:
-    template, evaluator = space(), Synthetic(step_seconds=0.001)
-    context = TrialContext(0, 0, 4)
-    whole = [m.metrics for m in evaluator.start(template, template.default(), context).measurements()]
-    first = evaluator.start(template, template.default(), context)
-    before = [m.metrics for m in itertools.islice(first.measurements(), 2)]
-    assert list(first.measurements(lambda: True)) == []
-    second = evaluator.start(template, template.default(), context)
-    second.load(first.state())
-    assert before + [m.metrics for m in second.measurements()] == whole
-    assert evaluator.preflight(template, template.default()) == ()

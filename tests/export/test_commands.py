@@ -133,7 +133,7 @@ def test_mistakes(typed: str, home: Path, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_a_running_search_is_not_deleted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from raynas.engine.folder import FolderLock, SearchFolder
+    from raynas.storage.search_folder import FolderLock, SearchFolder
 
     with FolderLock(SearchFolder(home, "first")):
         assert call(["delete", "first", "--yes"]) == 2

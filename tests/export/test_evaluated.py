@@ -12,10 +12,11 @@ from test_commands import documented, keys
 
 import raynas
 from raynas.cli.app import call
-from raynas.engine.folder import SearchFolder
-from raynas.engine.result import SearchResult, trial_summary
 from raynas.errors import TaskError, UserError
 from raynas.evaluators.synthetic import Synthetic
+from raynas.results.result import SearchResult
+from raynas.results.search_view import trial_summary
+from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.images import ImageClassification
 
 

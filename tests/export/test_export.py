@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import raynas
-from raynas.engine.kept import kept_trials
 from raynas.errors import SearchFolderError, TaskError
 from raynas.evaluators.execution import Execution
 from raynas.export import ExportError, export_model
 from raynas.export.runtime import prepare
+from raynas.results.saved_weights import kept_trials
 from raynas.tasks.digits import Digits
 
 FILES = ["architecture.json", "model.py", "model.safetensors", "preprocessing.json"]
@@ -175,7 +176,7 @@ def test_damaged_weights(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_search_made_with_objects(search: raynas.SearchResult, tmp_path: Path) -> None:
-    search.spec["space"] = "<mine>"
+    search.spec = replace(search.spec, space="<mine>")
     with pytest.raises(raynas.errors.UserError, match="space object <mine>.*space="):
         export_model(search, tmp_path / "model")
     from search_spaces.resnet import resnet

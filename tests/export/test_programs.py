@@ -10,10 +10,10 @@ from exporting import assert_clean, package, write
 from torch import nn
 
 from raynas.blocks import ClassifierHead, ConvNormAct
-from raynas.engine import sources
 from raynas.export.errors import ExportError
 from raynas.export.program import write_program
 from raynas.space import Architecture, Chain, Choice, Concat, Graph, Repeat, Space, Sum, Zero, op
+from raynas.spec import references as sources
 from raynas.tasks.digits import Digits
 
 SHAPE = (1, 8, 8)

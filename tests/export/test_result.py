@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 
 import raynas
-from raynas.engine import frames
+from raynas.results import tables as frames
 
 
 def test_trials(search: raynas.SearchResult) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,16 @@ from hypothesis import strategies as st
 
 from raynas.errors import JournalError
 from raynas.journal import Writer, read, read_from
-from raynas.journal.events import ENVELOPE, FIELDS, OPTIONAL, decode, encode
+from raynas.journal.events import (
+    ENVELOPE,
+    FIELDS,
+    OPTIONAL,
+    STATE_OF_STOP,
+    FailureReason,
+    SessionEnd,
+    decode,
+    encode,
+)
 
 DOCS = Path(__file__).parents[2] / "docs" / "journal.md"
 
@@ -260,3 +270,10 @@ def test_the_contract_page_lists_every_field_and_no_other():
         for name, body in zip(sections[1::2], sections[2::2], strict=True)
     }
     assert documented == {name: fields + OPTIONAL.get(name, ()) for name, fields in FIELDS.items()}
+
+
+def test_the_contract_page_lists_every_reason_and_no_other():
+    rows = re.findall(r"^\| `reason` \|.*$", DOCS.read_text(), flags=re.MULTILINE)
+    trial, session = (set(re.findall(r'`"(\w+)"`', row)) for row in rows)
+    assert trial == {*STATE_OF_STOP, *get_args(FailureReason)}
+    assert session == set(get_args(SessionEnd))

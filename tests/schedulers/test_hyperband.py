@@ -9,6 +9,12 @@ import pytest
 
 from raynas.schedulers.hyperband import HyperbandRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
+from raynas.testing import SchedulerContract
+
+
+class TestHyperbandRungs(SchedulerContract):
+    def rule(self, max_steps, **settings):
+        return HyperbandRungs(max_steps, **settings)
 
 
 def test_brackets_and_shares_are_those_of_the_paper():

@@ -1,4 +1,4 @@
-"""Promotion against a brute-force twin that writes algorithm 2 out, and what a replay knows."""
+"""Promotion: the contract, a brute-force twin that writes algorithm 2 out, and what a replay knows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raynas.journal import History
 from raynas.schedulers.promotion import PromotionRungs
-from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Rungs
-from raynas.tasks.objective import Objective
+from raynas.testing import SchedulerContract
+from raynas.testing.scheduler import drive, finite_curve, replayed
+
+
+class TestPromotionRungs(SchedulerContract):
+    def rule(self, max_steps, **settings):
+        return PromotionRungs(max_steps, **settings)
 
 
 class Twin:
@@ -97,28 +101,9 @@ def test_who_was_promoted_and_who_ended_keeps_a_place_and_is_not_called_again():
 
 
 def test_a_replayed_rule_has_the_same_trials_waiting():
-    rng = random.Random(3)
-    live, history, steps, number = PromotionRungs(9, grace_period=1), History(Objective("v")), {}, 0
-    for _ in range(200):
-        promoted = live.promotable()
-        if promoted is None:
-            trial, number = number, number + 1
-            ids = {"trial_id": str(trial), "network_id": str(trial), "architecture": {}}
-            history.apply({"event": "trial_proposed", "trial": trial, **ids})
-        else:
-            trial = promoted
-            live.leave(trial)
-            history.apply({"event": "trial_promoted", "trial": trial, "rung": steps[trial], "session": 0})
-        action = "continue"
-        while action == "continue":
-            steps[trial] = steps.get(trial, 0) + 1
-            value = rng.random()
-            decision = live.record(trial, steps[trial], value)
-            action = decision.action
-            event = {"event": "measured", "trial": trial, "step": steps[trial], "metrics": {"v": value}}
-            facts = {"rung": decision.rung, "decision": action, "stop_reason": decision.reason}
-            history.apply({**event, **facts})
-        fresh = PromotionRungs(9, grace_period=1)
-        replay(fresh, history)
-        assert fresh.promotable() == live.promotable()
-    assert set(live._place) == set(fresh._place) == set(history.paused)
+    live = PromotionRungs(9, grace_period=1)
+    calls = drive(live, trials=100, workers=1, value=finite_curve)
+    fresh = replayed(PromotionRungs(9, grace_period=1), calls)
+    assert fresh.promotable() == live.promotable()
+    assert fresh._place == live._place
+    assert len(live._place) > 10

@@ -1,4 +1,4 @@
-"""Rungs against a brute-force twin, Ray's own cutoff, and exact levels where logarithms round wrongly."""
+"""Rungs: the contract, a brute-force twin, Ray's own cutoff, and exact levels where logarithms round wrongly."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raynas.errors import SpecError
-from raynas.journal import History
-from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Decision, FullBudget, Rungs, defaults
+from raynas.testing import SchedulerContract
+from raynas.testing.scheduler import drive, replayed
+
+
+class TestRungs(SchedulerContract):
+    def rule(self, max_steps, **settings):
+        return Rungs(max_steps, **settings)
+
+
+class TestFullBudget(SchedulerContract):
+    def rule(self, max_steps, **settings):
+        return FullBudget(max_steps, **settings)
 
 
 class Twin:
@@ -125,24 +135,6 @@ def test_one_in_three_of_many_goes_on():
     assert 0.31 < going / 3000 < 0.36
 
 
-def test_the_same_measurement_again_gets_the_same_decision_and_counts_once():
-    rungs = Rungs(9, grace_period=3, reduction_factor=3)
-    first = [rungs.record(trial, 3, value) for trial, value in enumerate([1, 2, 3, 0])]
-    assert [rungs.record(trial, 3, 99) for trial in range(4)] == first
-    assert rungs.record(4, 3, 2.5) == Decision("continue", None, 3)  # of five values the best two go on
-
-
-def test_what_is_not_finite_stops_and_is_not_entered():
-    for rule in (Rungs(9, grace_period=3), FullBudget(9)):
-        for value in (math.nan, math.inf, -math.inf):
-            assert rule.record(0, 2, value) == Decision("stop", "nan", None)
-            assert rule.record(0, 9, value) == Decision("stop", "nan", 9)
-    rungs = Rungs(9, grace_period=3, reduction_factor=3)
-    for trial in range(5):
-        assert rungs.record(trial, 3, math.nan).reason == "nan"
-    assert rungs.record(5, 3, 0.0).action == "continue"  # the first to be entered
-
-
 def test_full_budget():
     rule = FullBudget(4, grace_period=2)
     assert [rule.record(0, step, 0.0) for step in (1, 2, 3)] == [Decision("continue")] * 3
@@ -150,23 +142,11 @@ def test_full_budget():
     assert rule.levels == (4,)
 
 
-def test_replay_continues_as_if_nothing_had_happened():
-    rng = random.Random(3)
-    values = [round(rng.random(), 1) for _ in range(60)]
-    whole, before = Rungs(9, grace_period=3), Rungs(9, grace_period=3)
-    decisions = [whole.record(trial, 3, value) for trial, value in enumerate(values)]
-    events = [{"event": "search_started", "objective": {"metric": "acc", "mode": "max"}}]
-    for trial, value in enumerate(values[:30]):
-        decision = before.record(trial, 3, value)
-        events.append({"event": "trial_proposed", "trial": trial, "architecture": {}, "trial_id": "", "network_id": ""})
-        events.append(
-            {"event": "measured", "trial": trial, "step": 3, "metrics": {"acc": value}, "rung": decision.rung}
-        )
-        events[-1] |= {"decision": decision.action, "stop_reason": decision.reason}
-    after = Rungs(9, grace_period=3)
-    replay(after, History.from_events(events))
+def test_a_replayed_rule_knows_what_the_first_knew():
+    before = Rungs(9, grace_period=3)
+    after = replayed(Rungs(9, grace_period=3), drive(before))
     assert vars(after) == vars(before)
-    assert [after.record(trial, 3, value) for trial, value in enumerate(values)] == decisions
+    assert len(before._decisions) > 60
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import Decision, FullBudget, Rungs
-from raynas.tasks.objective import Objective
 
 tune = pytest.importorskip("ray.tune")
 

@@ -13,8 +13,17 @@ from raynas import costs
 from raynas.simulate import read_table
 from raynas.simulate.spaces import TableTask
 from raynas.space import Space
+from raynas.testing import SpaceContract
 from search_spaces.nasbench_macro import nasbench_macro, parse, text
 from tests.simulate.tables import data
+
+
+class TestNASBenchMacro(SpaceContract):
+    tasks = {"CIFAR-10": TableTask()}
+    samples = 3
+
+    def space(self, task: TableTask) -> Space:
+        return nasbench_macro(task)
 
 
 @pytest.fixture(scope="module")

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import pytest
-from contract import SPACES, check_exhausted, check_other_process, check_recomputed, mixed_space
 from driving import options_space, recipe_space, simulate, target_score
 
 from raynas.errors import SpecError
 from raynas.journal import History
 from raynas.searchers.auto import AutoSearcher
 from raynas.space import Choice
+from raynas.testing import SearcherContract
+from raynas.testing.example_spaces import mixed_space, small_space
+from raynas.testing.searcher import check_proposals
 
 
 def make(space, **more):
     return AutoSearcher(space, **{"seed": 3, **more})
 
 
-@pytest.mark.parametrize("kind", SPACES)
-def test_every_proposal_can_be_recomputed_from_its_prefix(kind):
-    check_recomputed(make, SPACES[kind](), workers=3, trials=16, every=5)
+class TestAutoSearcher(SearcherContract):
+    workers, trials, fresh_every = (3,), 16, 5
 
-
-def test_also_where_many_run_at_a_time():
-    history = check_recomputed(lambda space: make(space, crowded=4), options_space(), workers=9, trials=60, every=9)
-    assert {trial.origin.get("strategy") for trial in history.trials.values()} == {None, "predictor", "evolution"}
+    def searcher(self, space, **settings):
+        return make(space, **settings)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_finite_space_is_exhausted(workers):
-    check_exhausted(make, workers)
-    check_exhausted(lambda space: make(space, budget=99), workers)
+def test_a_budget_that_covers_a_space_exhausts_it(workers):
+    searcher = make(small_space(), budget=99)
+    history = History.from_events(simulate(searcher, lambda a: a["recipe.a"], 99, workers=workers))
+    assert len(history.trials) == len(history.seen) == 18
+    assert not history.running
 
 
-def test_proposals_are_equal_in_another_process():
-    check_other_process(AutoSearcher)
+def test_also_where_many_run_at_a_time():
+    history = check_proposals(
+        lambda space: make(space, crowded=4), options_space(), workers=9, trials=60, fresh_every=9
+    )
+    assert {trial.origin.get("strategy") for trial in history.trials.values()} == {None, "predictor", "evolution"}
 
 
 def test_each_proposal_says_what_and_why():

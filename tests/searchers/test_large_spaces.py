@@ -11,15 +11,16 @@ import torch
 from driving import recipe_space, simulate
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from raynas.cli import documents, words
 from raynas.counts import digits, scientific
-from raynas.engine.plan import _TRIABLE
+from raynas.engine.dry_run import _TRIABLE
 from raynas.journal import History
-from raynas.searchers import segments, warm
+from raynas.report import documents
+from raynas.report import wording as words
+from raynas.searchers import warm_start as warm
 from raynas.searchers.auto import AutoSearcher
-from raynas.searchers.features import Features
 from raynas.searchers.local import LocalSearcher
-from raynas.searchers.predictor import PredictorSearcher
+from raynas.searchers.predictor import PredictorSearcher, segments
+from raynas.searchers.predictor.features import Features
 from raynas.space import Architecture, Choice, Float, Graph, Int, Space, Sum, op
 
 

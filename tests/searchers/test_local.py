@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from contract import SPACES, check_exhausted, check_other_process, check_recomputed
 from driving import options_space, simulate, target_score
 
 from raynas.journal import History
 from raynas.searchers.local import LocalSearcher
+from raynas.testing import SearcherContract
 
 
 def make(space, **more):
     return LocalSearcher(space, **{"seed": 3, **more})
 
 
-@pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.parametrize("workers", [1, 4])
-def test_every_proposal_can_be_recomputed_from_its_prefix(kind, workers):
-    check_recomputed(make, SPACES[kind](), workers=workers, trials=24)
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_finite_space_is_exhausted(workers):
-    check_exhausted(make, workers)
-
-
-def test_proposals_are_equal_in_another_process():
-    check_other_process(LocalSearcher)
+class TestLocalSearcher(SearcherContract):
+    def searcher(self, space, **settings):
+        return make(space, **settings)
 
 
 def test_it_climbs_by_neighbours_of_the_best_so_far():

@@ -7,44 +7,39 @@ import random
 
 import numpy as np
 import pytest
-from contract import SPACES, cell_space, check_exhausted, check_other_process, check_recomputed, mixed_space
 from driving import best, options_space, recipe_space, simulate, target_score
 
 from raynas.errors import SpecError
 from raynas.journal import History
-from raynas.searchers import gaussian_process
-from raynas.searchers.features import Features
-from raynas.searchers.gaussian_process import normal_scores, posterior
-from raynas.searchers.outline import Outline
-from raynas.searchers.predictor import PredictorSearcher
+from raynas.searchers.predictor import PredictorSearcher, gaussian_process
+from raynas.searchers.predictor.features import Features
+from raynas.searchers.predictor.gaussian_process import normal_scores, posterior
+from raynas.searchers.predictor.outline import Outline
+from raynas.searchers.predictor.relevance import log_loss, relevance
+from raynas.searchers.predictor.segments import Composed, Segment
 from raynas.searchers.random import RandomSearcher
-from raynas.searchers.relevance import log_loss, relevance
-from raynas.searchers.segments import Composed, Segment
 from raynas.space import Float, Int
+from raynas.testing import SearcherContract
+from raynas.testing.example_spaces import SPACES, cell_space, mixed_space
+from raynas.testing.searcher import check_proposals
 
 
 def make(space, **more):
     return PredictorSearcher(space, **{"seed": 3, **more})
 
 
-@pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.parametrize("workers", [1, 4])
-def test_every_proposal_can_be_recomputed_from_its_prefix(kind, workers):
-    history = check_recomputed(make, SPACES[kind](), workers=workers, trials=18, every=4)
-    assert "predictor" in {trial.origin["kind"] for trial in history.trials.values()}
+class TestPredictorSearcher(SearcherContract):
+    trials, fresh_every = 18, 4
+
+    def searcher(self, space, **settings):
+        return make(space, **settings)
+
+    def check_search(self, history):
+        assert "predictor" in {trial.origin["kind"] for trial in history.trials.values()}
 
 
 def test_a_window_of_many_trials_is_recomputed_too():
-    check_recomputed(lambda space: make(space, fitted=10), mixed_space(), workers=3, trials=40, every=5)
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_finite_space_is_exhausted(workers):
-    check_exhausted(make, workers)
-
-
-def test_proposals_are_equal_in_another_process():
-    check_other_process(PredictorSearcher)
+    check_proposals(lambda space: make(space, fitted=10), mixed_space(), workers=3, trials=40, fresh_every=5)
 
 
 def test_features_do_not_depend_on_what_was_seen_before():

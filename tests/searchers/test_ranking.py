@@ -6,8 +6,8 @@ import math
 import random
 
 from raynas.journal import History
+from raynas.objectives.objective import Objective
 from raynas.searchers.ranking import PAIRS, Ranking, scores_of
-from raynas.tasks.objective import Objective
 
 
 def measured(history, trial, step, value, *, rung=True, decision="continue", reason=None):

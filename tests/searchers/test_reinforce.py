@@ -6,33 +6,24 @@ import math
 import random
 
 import pytest
-from contract import SPACES, check_exhausted, check_other_process, check_recomputed, mixed_space
 from driving import best, options_space, simulate, target_score
 
 from raynas.errors import SpecError
 from raynas.journal import History
+from raynas.objectives.objective import Objective
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.reinforce import Policy, ReinforceSearcher
-from raynas.tasks.objective import Objective
+from raynas.testing import SearcherContract
+from raynas.testing.example_spaces import mixed_space
 
 
 def make(space, **more):
     return ReinforceSearcher(space, **{"seed": 3, **more})
 
 
-@pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.parametrize("workers", [1, 4])
-def test_every_proposal_can_be_recomputed_from_its_prefix(kind, workers):
-    check_recomputed(make, SPACES[kind](), workers=workers, trials=24)
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_finite_space_is_exhausted(workers):
-    check_exhausted(make, workers)
-
-
-def test_proposals_are_equal_in_another_process():
-    check_other_process(ReinforceSearcher)
+class TestReinforceSearcher(SearcherContract):
+    def searcher(self, space, **settings):
+        return make(space, **settings)
 
 
 def test_a_step_is_the_gradient():

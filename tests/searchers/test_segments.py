@@ -7,11 +7,11 @@ import random
 
 import numpy as np
 import pytest
-from contract import SPACES
 
-from raynas.searchers.features import Features
-from raynas.searchers.outline import IN, OUT, LabelledGraph, Operation, Outline, _Growing
-from raynas.searchers.segments import Composed, Segment
+from raynas.searchers.predictor.features import Features
+from raynas.searchers.predictor.outline import IN, OUT, LabelledGraph, Operation, Outline, _Growing
+from raynas.searchers.predictor.segments import Composed, Segment
+from raynas.testing.example_spaces import SPACES
 
 
 def random_graph(rng: random.Random) -> LabelledGraph:

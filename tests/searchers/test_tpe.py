@@ -5,11 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-import os
-import pickle
 import random
-import subprocess
-import sys
 import warnings
 
 import optuna
@@ -19,12 +15,15 @@ from driving import OBJECTIVE, best, options_space, recipe_space, simulate, targ
 
 from raynas.errors import SpecError
 from raynas.journal import History
+from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import Rungs
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.tpe import TPESearcher
-from raynas.searchers.window import Memory
+from raynas.searchers.tpe.window import Memory
 from raynas.space import Choice, Float, Int, Repeat, Space, op
-from raynas.tasks.objective import Objective
+from raynas.testing import SearcherContract
+from raynas.testing.example_spaces import cell_space
+from raynas.testing.searcher import check_proposals
 
 
 def conditional_space() -> Space:
@@ -75,33 +74,29 @@ def history_of(*trials, space=None, mode="max", top=9) -> History:
 # --- a proposal is a pure function ----------------------------------------------------------------------------------
 
 
+class TestTPESearcher(SearcherContract):
+    spaces, fresh_every = {"conditional": conditional_space, "cell": cell_space}, 2
+
+    def searcher(self, space, **settings):
+        return TPESearcher(space, **settings)
+
+    def check_search(self, history):
+        assert "tpe" in {trial.origin["kind"] for trial in history.trials.values()}
+
+
 @pytest.mark.parametrize("workers", [1, 4])
-def test_all_proposals_of_a_search_are_recomputed_from_their_prefixes(workers):
+def test_all_proposals_of_a_long_search_are_recomputed(workers):
     """150 trials with failures and early stops; a window of 40, so that old trials leave it."""
-    space = conditional_space()
-
-    def make():
-        return TPESearcher(space, seed=3, window=40)
-
-    events = simulate(make(), failing_score, 150, workers=workers, rule=Rungs(9, grace_period=1))
-    prefix, followed = History(), pickle.loads(pickle.dumps(make()))
-    kinds = set()
-    for event in events:
-        if event["event"] == "trial_proposed" and event["trial"] > 0:
-            number = event["trial"]
-            incremental = followed.propose(prefix, number) if number % 3 else None  # may be asked, or not
-            from_nothing = make().propose(prefix, number)
-            for proposal in filter(None, (incremental, from_nothing)):
-                assert proposal.architecture.to_json() == event["architecture"]
-                assert (proposal.trial_id, dict(proposal.origin)) == (event["trial_id"], event["origin"])
-            kinds.add(event["origin"]["kind"])
-        prefix.apply(event)
-        if prefix.last_seq % 7 == 0:
-            followed.update(prefix)
-    assert len(prefix.seen) == len(prefix.trials) == 150
-    assert prefix.counts["failed"] > 5
-    assert prefix.counts["stopped"] > 20
-    assert "tpe" in kinds
+    history = check_proposals(
+        lambda space: TPESearcher(space, seed=3, window=40),
+        conditional_space(),
+        failing_score,
+        workers=workers,
+        trials=150,
+    )
+    assert history.counts["failed"] > 5
+    assert history.counts["stopped"] > 20
+    assert "tpe" in {trial.origin["kind"] for trial in history.trials.values()}
 
 
 def test_a_searcher_may_follow_several_histories():
@@ -113,23 +108,6 @@ def test_a_searcher_may_follow_several_histories():
     assert first[0] != first[1]
     histories[0].apply({"event": "trial_ended", "trial": 99, "state": "failed", "reason": "nan"})  # unknown: ignored
     assert searcher.propose(histories[0], 30) == first[0]
-
-
-def hashed_search() -> list[str]:
-    events = simulate(TPESearcher(conditional_space(), seed=5), conditional_score, 30, workers=2)
-    return [event["trial_id"] for event in events if "trial_id" in event]
-
-
-def test_proposals_are_equal_in_another_process():
-    """Whose strings have other hashes."""
-    output = subprocess.run(
-        [sys.executable, "-c", "from test_tpe import *; print(*hashed_search())"],
-        env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert output.split() == hashed_search()
 
 
 # --- what it proposes -----------------------------------------------------------------------------------------------
@@ -157,14 +135,14 @@ def test_nothing_is_proposed_twice_in_a_small_space():
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_finite_space_is_exhausted_with_every_trial_once(workers):
+def test_holes_of_one_value_do_not_keep_a_space_from_being_exhausted(workers):
     space = recipe_space(a=Choice(1, 2, 3), b=Choice(1, 2, 3), c=Choice("x", "y"), only=Choice(1), one=Int(3, 3))
     history = History.from_events(simulate(TPESearcher(space), lambda a: a["recipe.a"], 99, workers=workers))
     assert len(history.trials) == len(history.seen) == 18
     assert not history.running
 
 
-def test_a_space_with_one_architecture():
+def test_a_space_with_one_architecture_is_nothing_to_learn_from():
     space = recipe_space(a=Choice(1))
     history = History.from_events(simulate(TPESearcher(space, startup=1), lambda a: 1.0, 9))
     assert len(history.trials) == 1
@@ -354,18 +332,6 @@ def test_options_that_make_no_sense(options, words):
 
 def test_options_do_not_depend_on_the_budget():
     assert TPESearcher.options(20) == TPESearcher.options(None) == {"startup": 10, "window": 200}
-
-
-def test_hooks_feed_a_history_that_survives_saving(tmp_path):
-    searcher = TPESearcher(options_space(), objective=OBJECTIVE, seed=2, startup=4)
-    rng = random.Random(0)
-    for count in range(12):
-        assert searcher.suggest(f"ray{count}")["trial"] == count
-        searcher.on_trial_complete(f"ray{count}", {"score": rng.random(), "training_iteration": 1}, error=count == 5)
-    searcher.save(tmp_path / "state")
-    restored = TPESearcher(options_space(), objective=OBJECTIVE, seed=2, startup=4)
-    restored.restore(tmp_path / "state")
-    assert restored.suggest("next") == searcher.suggest("next")
 
 
 def test_a_plain_tuner(ray_session, tmp_path):

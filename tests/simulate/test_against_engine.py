@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from raynas.engine.folder import SearchFolder
 from raynas.engine.session import Session
 from raynas.journal import History, Writer, read
+from raynas.objectives.objective import Objective
 from raynas.schedulers.hyperband import HyperbandRungs
 from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
@@ -20,7 +20,7 @@ from raynas.simulate import Faults, Table, TableSpace, space_of_table
 from raynas.simulate.clock import Clock
 from raynas.simulate.landscape import make_landscape
 from raynas.simulate.run import Limits
-from raynas.tasks.objective import Objective
+from raynas.storage.search_folder import SearchFolder
 from tests.simulate.tables import curves
 
 TRIALS = 22

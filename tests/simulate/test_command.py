@@ -185,8 +185,8 @@ def test_a_finished_search_is_a_table(
 
 def journal_of_a_search(path: Path) -> None:
     """Six trials of ``mlp`` on digits, three epochs each; trial 2 stops after the first."""
-    from raynas.engine import sources
     from raynas.journal import Writer
+    from raynas.spec import references as sources
 
     task = sources.make_task(sources.source_of("raynas.tasks", "digits"))
     space = sources.make_space(sources.source_of("raynas.spaces", "mlp"), task)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from raynas.errors import SpecError
 from raynas.journal.history import History
+from raynas.objectives.objective import Objective
 from raynas.schedulers.hyperband import HyperbandRungs
 from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
@@ -23,7 +24,6 @@ from raynas.simulate import Faults, Table, TableSpace, Trajectories, simulate, s
 from raynas.simulate.clock import Clock
 from raynas.simulate.landscape import make_landscape
 from raynas.simulate.run import Limits
-from raynas.tasks.objective import Objective
 from tests.simulate.tables import curves, grid
 
 CURVES = space_of_table(curves(), holes="3x3")
@@ -291,6 +291,9 @@ def test_mann_whitney_and_quantiles() -> None:
     assert verdict["interval"][0] < verdict["difference"] < verdict["interval"][1] < 0
     same = statistics.compare(runs[20], runs[20])
     assert (same["p_value"], same["superiority"], same["difference"]) == (1.0, 0.5, 0.0)
+    spread = math.sqrt(sum(runs[count].after(count).var() for count in (3, 20)) / 40)
+    width = verdict["interval"][1] - verdict["interval"][0]
+    assert width == pytest.approx(2 * 1.96 * spread, rel=0.1)  # as the normal distribution has it
     described = statistics.describe(np.array([1.0, 2.0, 3.0, np.nan]), 3.0)
     assert (described["mean"], described["quantiles"]["0.5"], described["optimum_rate"]) == (2.0, 2.0, 0.25)
     assert described["without_result"] == 1
@@ -298,6 +301,17 @@ def test_mann_whitney_and_quantiles() -> None:
     assert (soon["share"], soon["quantiles"]["0.5"], soon["quantiles"]["0.95"]) == (2 / 3, 4.0, np.inf)
     assert statistics.series(150) == [10, 20, 50, 100, 150]
     assert statistics.series(3) == [3]
+
+
+def test_of_single_runs_the_interval_is_the_difference() -> None:
+    from raynas.simulate import statistics
+
+    first, other = (
+        simulate(in_order, Table({"value": [value]}), metric="value", seeds=1, trials=1, processes=1)
+        for value in (0.75, 0.5)
+    )
+    verdict = statistics.compare(first, other)
+    assert (verdict["difference"], verdict["interval"]) == (0.25, [0.25, 0.25])
 
 
 def test_a_run_that_finds_nothing_is_worse_than_any_that_finds_something() -> None:

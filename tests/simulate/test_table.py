@@ -14,12 +14,13 @@ from torch import nn
 
 from raynas.errors import SpaceError, SpecError
 from raynas.journal.history import History
+from raynas.objectives.objective import Objective
 from raynas.registry import find, names
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.searcher import Proposal
 from raynas.simulate import Table, TableSpace, read_table, simulate, space_of_table, table_of_history
-from raynas.space import Architecture, Choice, Float, Int, Repeat, Space, fill, op
-from raynas.tasks.objective import Objective
+from raynas.space import Architecture, Choice, Float, Int, Repeat, Space, op
+from raynas.space.walk.fill import fill
 from tests.simulate.tables import grid
 
 TABLE = Table({"a": [1.0, 2.0], "curve": [[1.0, 3.0], [2.0]], "n": [3, None], "word": ["x", "y"]})

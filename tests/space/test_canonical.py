@@ -21,7 +21,7 @@ from space_templates import WIDTH, Lin, Project, Scale, Shift, cell_space, golde
 from torch import nn
 
 from raynas.space import Architecture, Chain, Choice, Concat, Graph, Repeat, Space, Sum, Zero, op
-from raynas.space.labelling import Dag, text
+from raynas.space.identity.labelling import Dag, text
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden_ids.json"

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from raynas.costs import cost
 from raynas.errors import SpaceError
 from raynas.space import Architecture, Choice, Graph, Op, Space, Sum, op
-from raynas.space.canonical import RULE
-from raynas.space.repeatable import is_repeatable
+from raynas.space.identity.canonical import RULE
+from raynas.space.identity.repeatable import is_repeatable
 
 
 class Mixer(nn.Module):

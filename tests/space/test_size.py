@@ -14,10 +14,10 @@ from typing import Any
 from space_templates import Lin, Scale
 from torch import nn
 
-from raynas.cli.words import size_words
+from raynas.report.wording import size_words
 from raynas.searchers.auto import AutoSearcher
 from raynas.space import Chain, Choice, Graph, Int, Repeat, Space, Sum, Zero, op
-from raynas.space.size import Size, size
+from raynas.space.walk.size import Size, size
 
 TEMPLATES = int(os.environ.get("RAYNAS_TEMPLATES", "150"))
 LIMIT = 600

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from raynas.errors import SpaceError
 from raynas.space import Architecture, Chain, Choice, Concat, Float, Graph, Int, Repeat, Space, Sum, Zero, op
-from raynas.space.shapes import layers, time_limit
+from raynas.space.network.shapes import layers, time_limit
 
 
 class Pair(nn.Module):

@@ -20,9 +20,9 @@ from torch import nn
 from raynas.blocks.graph import Dag
 from raynas.errors import SpaceError
 from raynas.space import Architecture, Chain, Graph, Network, Space
-from raynas.space.fill import fill
-from raynas.space.nodes import Hole, Node
-from raynas.space.shapes import layers
+from raynas.space.network.shapes import layers
+from raynas.space.template.nodes import Hole, Node
+from raynas.space.walk.fill import fill
 
 SLOWLY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -180,9 +180,10 @@ def test_a_plain_module_bears_no_trace_of_the_language() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["space", "space.operation", "space.holes", "space.choice", "space.graph", "space.architecture"]
+    "module",
+    ["", ".template.operation", ".template.holes", ".template.choice", ".template.graph", ".walk.architecture"],
 )
 def test_docstrings_run(module: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"raynas.{module}"))
+    found = doctest.testmod(importlib.import_module(f"raynas.space{module}"))
     assert found.attempted
     assert not found.failed

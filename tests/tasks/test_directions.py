@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from raynas import api
 from raynas.cli.app import call
-from raynas.engine import api
 from raynas.errors import SpecError, UserError
-from raynas.tasks.objective import Objective, mode_of
+from raynas.objectives.objective import Objective, mode_of
 
 OBJECTIVE = Objective("val_rmse", "min")
 
 TASK = """
 import torch
-from raynas.tasks.objective import Objective
+from raynas.objectives.objective import Objective
 from raynas.tasks.task import Data, Task
 
 class Housing(Task):

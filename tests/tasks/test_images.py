@@ -25,6 +25,7 @@ from raynas.registry import find
 from raynas.tasks.images import ImageClassification, fingerprint
 from raynas.tasks.images.cache import Builder, cache_folder
 from raynas.tasks.images.order import stratified_order
+from raynas.testing import TaskContract
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,13 @@ def write_parquet(path: Path, images: list[Any], labels: list[Any], names: list[
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, row_group_size=7)
     return path
+
+
+class TestImages(TaskContract):
+    def task(self) -> ImageClassification:
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 12, 10), dtype=np.uint8)
+        labels = [number % 4 for number in range(40)]
+        return ImageClassification.from_arrays(pixels, labels, classes=["a", "b", "c", "d"])
 
 
 # What arrives

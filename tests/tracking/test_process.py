@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tracking_support import JournalMaker, all_runs, compare, search_lock, server_that_answers, trial_runs
 
-from raynas.engine.folder import SearchFolder
-from raynas.engine.tracked import tracked
+from raynas.engine.tracking_process import tracked
 from raynas.errors import UserError
+from raynas.storage.search_folder import SearchFolder
 from raynas.tracking import start, sync
 from raynas.tracking.position import load_position
 from raynas.tracking.ui import find_experiment

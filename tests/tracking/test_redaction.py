@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from raynas.engine.spec import make_spec, write_spec
 from raynas.errors import SpecError, UserError
+from raynas.spec.reading import make_spec, write_spec
+from raynas.spec.settings import SearchSpec
 from raynas.tracking import check_address, resolve_tracking_uri, runs
 from raynas.tracking.position import Position
 from raynas.tracking.redaction import is_redacted, public_uri, without_secrets, without_user
@@ -57,7 +58,7 @@ def test_what_is_shown_of_an_address(address: str, shown: str | None, tmp_path: 
         message = without_secrets(f"(OperationalError) could not connect with {address!r}", address)
         assert public in message
         assert "cret" not in message
-    write_spec(tmp_path / "spec.yaml", {"space": "mlp", "tracking_uri": address})
+    write_spec(tmp_path / "spec.yaml", SearchSpec(space="mlp", tracking_uri=address))
     Position(address).save(tmp_path)
     kept = (tmp_path / "spec.yaml").read_text() + (tmp_path / "tracker.json").read_text()
     assert public in kept

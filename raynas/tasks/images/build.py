@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from raynas.bars import bar
 from raynas.errors import TaskError
+from raynas.progress_bar import bar
 from raynas.tasks.images.cache import About, Builder
 from raynas.tasks.images.decode import decode
 from raynas.tasks.images.formats import Unreadable

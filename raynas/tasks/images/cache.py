@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from raynas.errors import TaskError
-from raynas.paths import absolute, home_folder
+from raynas.paths import absolute, user_cache
 
 VERSION = 1
 _KEY = b"raynas"
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
     """Where decoded data is kept on this machine."""
     if given := os.environ.get("RAYNAS_CACHE"):
         return absolute(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "raynas"
+    return user_cache()
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from raynas.atomic_write import atomic_write
 
 #: A file changed so shortly before we looked may change again within the clock's grain: its hash is not remembered.
 SETTLED_SECONDS = 2.0
@@ -51,9 +52,7 @@ def content_of(files: Mapping[str, Path], notes: Path) -> str:
     if newest < looked - SETTLED_SECONDS:
         with contextlib.suppress(OSError):
             notes.mkdir(parents=True, exist_ok=True)
-            temporary = note.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps({"content": content.hexdigest()}))
-            os.replace(temporary, note)
+            atomic_write(note, json.dumps({"content": content.hexdigest()}).encode())
     return content.hexdigest()
 
 

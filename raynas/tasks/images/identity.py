@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from raynas.atomic_write import atomic_write
 from raynas.errors import TaskError
 from raynas.tasks.images.folder import Folder
 from raynas.tasks.images.layout import Layout
@@ -156,6 +156,4 @@ def _noted(notes: Path, content: str) -> bool | None:
 def _note(notes: Path, content: str, deep: bool) -> None:
     with contextlib.suppress(OSError):
         notes.mkdir(parents=True, exist_ok=True)
-        temporary = notes / f"{content}.{os.getpid()}.tmp"
-        temporary.write_text("deeper" if deep else "8 bits")
-        os.replace(temporary, notes / f"{content}.depth")
+        atomic_write(notes / f"{content}.depth", b"deeper" if deep else b"8 bits")

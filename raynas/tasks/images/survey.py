@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from raynas.bars import bar
 from raynas.errors import TaskError
+from raynas.progress_bar import bar
 from raynas.resources import available_cpus
 from raynas.tasks.images.decode import Fit, Look, look
 from raynas.tasks.images.formats import Unreadable

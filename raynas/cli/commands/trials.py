@@ -1,0 +1,188 @@
+"""``raynas trials`` and ``delete``, and ``describe NAME --trial N``: all trials, one trial's network, none any more."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raynas.cli.commands.read import Json, Name
+from raynas.cli.options.values import whole
+from raynas.cli.progress.spinner import spinner_text
+from raynas.errors import SpecError
+from raynas.report.wording import counted, shown
+
+if TYPE_CHECKING:
+    from raynas.journal import TrialRecord
+    from raynas.results.result import SearchResult
+
+
+def trials(
+    name: Name,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write them all as CSV ('-': to standard output).")
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="FILE", help="Write them all as a Parquet file.")
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option(parser=whole("--last", 1), metavar="N", help="Show the last N trials only.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show all trials of a search, in the order in which they were proposed.
+
+    Files get a column for every metric (at the highest rung that a trial reached) and every hole.
+
+    Examples:
+
+      raynas trials first
+
+      raynas trials first --csv trials.csv
+
+      raynas trials first --parquet trials.parquet
+    """
+    from raynas import api
+    from raynas.report import documents
+    from raynas.results import tables as frames
+    from raynas.results.search_view import trial_summary
+
+    result = api.load(name)
+    if csv is not None:
+        text = frames.write_csv(result, None if str(csv) == "-" else csv)
+        print(text, end="") if str(csv) == "-" else print(_written(result, csv))
+    if parquet is not None:
+        frames.write_parquet(result, parquet)
+        print(_written(result, parquet))
+    if csv is not None or parquet is not None:
+        return
+    records = list(result.history.trials.values())[-(last or 0) :]
+    if json:
+        print(documents.dumps([trial_summary(record, result.objective) for record in records]))
+    else:
+        _print_trials(result, records)
+
+
+def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
+    from rich.markup import escape
+
+    from raynas.cli.console import make_console, make_table, say
+    from raynas.durations import brief_duration
+    from raynas.results.tables import steps_of
+
+    console, metric = make_console(), result.objective.metric
+    if not records:
+        say(console, f"{result.name} has no trials yet (raynas status {result.name})")
+        return
+    steps = f"{result.history.step_name}s"
+    columns = ("trial", "state", metric, steps, "time", "architecture")
+    table = make_table(*columns, numbers=("trial", metric, steps, "time"))
+    for record in records:
+        state = f"{record.state}: {record.reason}".replace("_", " ") if record.state == "failed" else record.state
+        value, took = shown(result.history.value(record)), brief_duration(record.seconds)
+        table.add_row(str(record.number), state, value, steps_of(record), took, escape(record.name))
+    console.print(table)
+    console.print()
+    say(console, f"a trial: raynas show {result.name} {records[-1].number}; a file: --csv FILE or --parquet FILE")
+
+
+def _written(result: SearchResult, path: Path) -> str:
+    return f"{counted(len(result.history.trials), 'trial')} of {result.name} written to {path}"
+
+
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a search: its journal, its weights, all that RayNAS wrote into its folder. It asks first.
+
+    Files of your own in that folder stay, and so does what a symbolic link leads to. Runs that were logged to MLflow
+    stay there.
+
+    Examples:
+
+      raynas delete first
+
+      raynas delete first --yes
+    """
+    from raynas import api
+    from raynas.storage.search_folder import FolderLock, SearchFolder, home_folder
+
+    folder = SearchFolder(home_folder(), name)
+    if folder.never_began():  # a deletion that was cut off, or a search killed at its very start
+        with FolderLock(folder):
+            folder.remove()
+        print(f"deleted what was left of {name}")
+        return
+    result = api.load(name)
+    with FolderLock(result._folder):
+        size = sum(path.lstat().st_size for path in result.folder.rglob("*") if path.is_file())
+        words = f"{name}: {counted(len(result.history.trials), 'trial')}, {size / 2**20:.1f} MiB in {result.folder}"
+        if not yes:
+            if not sys.stdin.isatty():
+                raise SpecError(f"deleting {name!r} wants a yes, and there is nobody to ask here; give --yes")
+            if not typer.confirm(f"delete {words}?"):
+                print("nothing was deleted")
+                return
+        left = result._folder.remove()
+    print(f"deleted {words}")
+    if left:
+        first = ", ".join(str(path.relative_to(result.folder)) for path in left[:3])
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        print(f"left in {result.folder}, since RayNAS did not make it: {first}{more}")
+
+
+def describe_trial(name: str, trial: int, json: bool) -> None:
+    """``raynas describe NAME --trial N``: the network of a trial, block by block."""
+    from raynas import api
+    from raynas.cli.console import working
+    from raynas.report import diagram, documents
+    from raynas.results.components import resumed_components
+    from raynas.results.saved_weights import begun_dtype, chosen_trial
+    from raynas.results.working_folder import working_as_begun
+    from raynas.spec.components import input_shape
+
+    result = api.load(name)
+    record = chosen_trial(result, trial)
+    with working(spinner_text("building the network", result.spec.task)), working_as_begun(result):
+        components = resumed_components(result)
+        shape = input_shape(components)
+        if shape is None:
+            raise SpecError(f"search {name!r} has no task that says what shape an input has")
+        tree = diagram.tree(components.space.network(record.architecture), tuple(shape), begun_dtype(result))
+    if json:
+        print(documents.dumps(_document(record, tree, tuple(shape))))
+        return
+    print(f"trial {record.number} of {name}: {record.name}")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in diagram.lines(tree, tuple(shape), width):
+        print(line)
+
+
+def _document(record: Any, tree: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "name": record.name,
+        "trial_id": record.trial_id,
+        "network_id": record.network_id,
+        "input_shape": list(shape),
+        "output_shape": list(tree.shape),
+        "parameters": tree.params,
+        "flops": tree.flops,
+        "blocks": [
+            {
+                "path": block.path,
+                "kind": block.kind,
+                "arguments": block.arguments,
+                "output_shape": list(block.shape),
+                "parameters": block.params,
+                "flops": block.flops,
+                "sources": list(block.sources),
+            }
+            for block in tree.walk()
+            if block.path
+        ],
+    }

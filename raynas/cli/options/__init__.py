@@ -1,0 +1,1 @@
+"""Options that several commands share, and a person's words as values."""

@@ -1,0 +1,57 @@
+"""Which network a search recommends, and why: below the table of the best observed ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from raynas.cli.console import make_table, say
+from raynas.report.wording import shown
+
+if TYPE_CHECKING:
+    from raynas.results.result import SearchResult
+
+
+def print_finalists(console: Console, result: SearchResult) -> None:
+    """What the finalists are worth by their repeats; nothing where there are none."""
+    found, metric = result.finalists, result.objective.metric
+    if not found:
+        return
+    say(console, "trained again with other seeds (mean of the repeats alone):")
+    columns = ("finalist", f"mean {metric}", "95 % interval", "repeats", "first")
+    table = make_table("", *columns, "architecture", numbers=columns)
+    for place, one in enumerate(found, start=1):
+        interval = "–" if one.interval is None else " to ".join(map(shown, one.interval))
+        first = shown(result.history.value(one.original))
+        number, repeats = f"trial {one.original.number}", str(len(one.repeats))
+        repeats += f" ({one.failed} failed)" if one.failed else ""
+        name = escape(one.original.title)
+        table.add_row(str(place), number, shown(one.mean), interval, repeats, first, name)
+    console.print(table)
+    console.print()
+
+
+def print_recommendation(console: Console, result: SearchResult) -> None:
+    """What to take where that is not the best observed trial, and why; nothing where it is, for all that is known."""
+    found, best, metric = result.recommended, result.best, result.objective.metric
+    if found is None or best is None or (found.trial is best and found.finalist is None):
+        return
+    console.print()
+    number = found.trial.number
+    if found.finalist is None:
+        value = shown(result.history.value(found.trial))
+        say(
+            console,
+            f"recommended: trial {number} ({metric} {value}). Measurements scatter, and the best of many is a lucky "
+            "one; by what similar networks did, this one is the better choice.",
+        )
+    else:
+        one = found.finalist
+        interval = "" if one.interval is None else f", 95 % interval {' to '.join(map(shown, one.interval))}"
+        again = f", which is trial {one.original.number} trained again"
+        again += "" if len(one.repeats) == 1 else f" (the best of its {len(one.repeats)} repeats)"
+        again = ", the best observed" if found.trial is best else again
+        say(console, f"recommended: trial {number}{again}; mean {metric} {shown(one.mean)}{interval}")
+    say(console, f"             raynas export {result.name} --trial {number} --output {result.name}-model/")

@@ -1,0 +1,1 @@
+"""How a search's time is shared out: measured speeds, the arithmetic of the budget, and the plan that follows."""

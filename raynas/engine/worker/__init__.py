@@ -1,0 +1,1 @@
+"""What runs on a worker: the trainable, its watchdog and limits, and what a worker imports beforehand."""

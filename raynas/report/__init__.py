@@ -1,0 +1,1 @@
+"""A search and its networks for people and for programs, without a terminal: JSON documents, diagrams, wording."""

@@ -1,0 +1,1 @@
+"""The pieces of a template: holes, choices, operations, chains and graphs."""

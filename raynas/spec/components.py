@@ -1,0 +1,346 @@
+"""What a search is made of: space, task, evaluator, searcher, stopping rule; found, made and checked.
+
+Everything that a person can get wrong is found here, before a folder is made or Ray is started.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import random
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raynas.errors import SpaceError, SpecError, TaskError, UserError
+from raynas.journal.finalists import DEFAULT_REPEATS
+from raynas.objectives.objective import Mode, Objective, mode_of
+from raynas.paths import absolute, home_folder
+from raynas.registry import SETTING_OF, is_file
+from raynas.space import Architecture, Space
+from raynas.space.network.shapes import time_limit
+from raynas.spec.references import (
+    Source,
+    keep_copy,
+    known_source,
+    make_evaluator,
+    make_space,
+    make_task,
+    source_of,
+)
+from raynas.spec.settings import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, ResolvedSpec, SearchSpec
+from raynas.storage.search_folder import SearchFolder, check_name
+from raynas.storage.working_folder import working_folder
+
+#: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
+_PREFLIGHT_SAMPLES = 20
+#: A made-up name is so long at most, before its number.
+_NAME_LENGTH = 80
+
+
+S = TypeVar("S", bound=SearchSpec)
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
+
+    ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
+    ``decisions``: what the evaluator has decided before the search began (``Evaluator.decide``); None: nothing yet.
+    """
+
+    space_source: Source
+    task_source: Source
+    given_evaluator: Any
+    task: Any
+    space: Space
+    evaluator: Any
+    store: str | None = field(default=None, repr=False)
+    decisions: dict[str, Any] | None = None
+
+
+def label(what: Any) -> str | None:
+    """How the spec names what was given: its reference (files by their absolute path), or ``<the object's name>``."""
+    if isinstance(what, str) and is_file(what):
+        path, colon, name = what.rpartition(":")
+        return f"{absolute(path)}:{name}" if colon else what
+    if what is None or isinstance(what, str):
+        return what
+    return f"<{getattr(what, 'name', None) or getattr(what, '__name__', None) or type(what).__name__}>"
+
+
+def task_arguments(spec: SearchSpec) -> dict[str, Any]:
+    """What the task is made with."""
+    return {**({"data": spec.data} if spec.data else {}), **spec.task_options}
+
+
+def find_components(
+    space_source: Source,
+    task_source: Source,
+    evaluator: Any,
+    spec: SearchSpec,
+) -> Components:
+    """Makes the components that the sources name (the evaluator given, or training on the task).
+
+    Args:
+        spec: of its settings those of the task, ``affordable_flops`` and ``batch_size`` count.
+    """
+    home_folder()  # Ray cannot be imported without one
+    task = make_task(task_source, task_arguments(spec), spec.affordable_flops)
+    space = make_space(space_source, task)
+    made = make_evaluator(evaluator, task, spec.batch_size)
+    return Components(space_source, task_source, evaluator, task, space, made)
+
+
+def keep_sources(components: Components, folder: SearchFolder, *, anew: bool = False) -> Components:
+    """The components with sources that are read from copies in the search's folder.
+
+    Args:
+        anew: copies that are there already are replaced.
+    """
+    space = keep_copy(components.space_source, folder.source, anew=anew)
+    task = keep_copy(components.task_source, folder.source, [space], anew=anew)
+    return replace(components, space_source=space, task_source=task)
+
+
+def resolve(asked: SearchSpec, components: Components, home: Path) -> ResolvedSpec:
+    """The spec with every open field filled in."""
+    evaluator, task_options = components.evaluator, asked.task_options
+    if hasattr(components.task, "content") and components.task is not components.task_source.obj:
+        # A resumed search, and its workers, are to see the same data; an object made already knows its own.
+        task_options = {**task_options, "content": components.task.content}
+    metric = asked.metric or evaluator.objective.metric
+    mode = asked.mode or _direction(components, metric, asked)
+    if asked.trial_time is not None and not evaluator.timed:
+        raise SpecError(f"trial_time is a budget of time, which {type(evaluator).__name__} does not know; give epochs")
+    if asked.batch_size is not None and not hasattr(evaluator, "recipe"):
+        raise SpecError(
+            f"batch_size is a setting of training, which {type(evaluator).__name__} does not know; leave it out"
+        )
+    if asked.precision != "auto" and not evaluator.chooses_precision:
+        raise SpecError(
+            f"precision is a setting of training, and {type(evaluator).__name__} decides it by itself; leave it out"
+        )
+    without_limit = asked.trials is None and asked.time is None
+    asked = settled_finalists(
+        replace(
+            asked,
+            task_options=task_options,
+            metric=metric,
+            mode=mode,
+            epochs=asked.epochs or (TIMED_STEPS if asked.trial_time else evaluator.default_steps),
+            seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
+            trials=DEFAULT_TRIALS if without_limit else asked.trials,
+            time=DEFAULT_SECONDS if without_limit else asked.time,
+        )
+    )
+    strategy = _kept_or_found("raynas.strategies", asked, None, "propose")
+    options = {**strategy.options(asked.trials), **asked.strategy_options}
+    rule = make_rule(asked)
+    if len(rule.levels) > 1 or asked.grace_period is not None:
+        asked = replace(asked, grace_period=rule.grace_period, reduction_factor=rule.reduction_factor)
+    name = check_name(asked.name) if asked.name else free_name(asked.space, home)
+    return ResolvedSpec(**{**asked.to_json(), "strategy_options": options, "name": name})
+
+
+def _direction(components: Components, metric: str, spec: SearchSpec) -> Mode:
+    """Which way the metric is good.
+
+    Raises:
+        SpecError: nobody knows it; or no such metric is measured, which is then the likelier mistake.
+    """
+    try:
+        return mode_of(metric, components.evaluator.objective, components.evaluator.directions)
+    except SpecError:
+        preflight(components, replace(spec, metric=metric))
+        raise
+
+
+def settled_finalists(spec: S) -> S:
+    """The spec with how often finalists are trained again.
+
+    Raises:
+        SpecError: there are repeats of nothing, or the search's last trial never comes.
+    """
+    finalists, repeats = spec.finalists, spec.repeats
+    if not finalists and repeats is not None:
+        raise SpecError(f"repeats {repeats} repeats nothing; say of how many networks: --finalists 3")
+    if finalists and spec.trials is None:
+        raise SpecError(
+            f"finalists {finalists} are trained after the last trial, and only the time limits this search; "
+            "give --trials as well"
+        )
+    return replace(spec, repeats=DEFAULT_REPEATS) if finalists and repeats is None else spec
+
+
+def free_name(space: str, home: Path) -> str:
+    """A name for a search of ``space`` that nothing in ``home`` has."""
+    stem = space.rpartition(":")[2].strip("<>") or "search"
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # é is e, and an accent of its own
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:_NAME_LENGTH].rstrip("._-") or "search"
+    number = 1
+    while os.path.lexists(home / f"{stem}-{number}"):
+        number += 1
+    return f"{stem}-{number}"
+
+
+def _kept_or_found(group: str, spec: SearchSpec, folder: SearchFolder | None, needs: str) -> Any:
+    """The class that a spec names; a person's own file is copied into a search's folder, and loaded from there.
+
+    Raises:
+        SpecError: it is no class with the method ``needs``.
+    """
+    which = SETTING_OF[group]
+    reference = spec[which]
+    kept = None if folder is None else folder.source
+    beside = [known_source(spec[other], kept) for other in ("space", "task", "strategy") if other != which]
+    if folder is None or not is_file(reference):
+        found = source_of(group, reference, beside).get()
+    else:
+        found = keep_copy(Source(group, reference), folder.source, beside).get()
+    if not isinstance(found, type) or not hasattr(found, needs):
+        raise SpecError(f"{which} {reference!r} is no {which}: a class with a method {needs!r} is needed (docs/own)")
+    return found
+
+
+def make_searcher(
+    spec: ResolvedSpec,
+    space: Space,
+    folder: SearchFolder | None = None,
+    cost: Callable[[Architecture], Mapping[str, int]] | None = None,
+) -> Any:
+    """The strategy, with the options resolved at the search's start.
+
+    Args:
+        spec: where it says what a trial can afford (``affordable_flops``), what is far beyond that is not proposed.
+        space: the search's.
+        folder: the begun search's.
+        cost: what is known of an architecture before it is trained (``flops``).
+    """
+    strategy = _kept_or_found("raynas.strategies", spec, folder, "propose")
+    try:
+        searcher = strategy(
+            space,
+            seed=spec.seed,
+            objective=Objective(spec.metric, spec.mode),
+            **spec.strategy_options,
+        )
+    except TypeError as error:
+        raise SpecError(
+            f"strategy {spec.strategy!r} does not take these options {spec.strategy_options}: {error}"
+        ) from None
+    affordable = spec.affordable_flops
+    if affordable is not None and cost is not None:
+        from raynas.searchers.admission import Admission
+        from raynas.searchers.searcher import ArchitectureSearcher
+
+        if isinstance(searcher, ArchitectureSearcher):  # any other class with ``propose`` decides by itself
+            searcher.admit_only(Admission(affordable, lambda architecture: cost(architecture).get("flops")))
+    return searcher
+
+
+def step_seconds(spec: ResolvedSpec) -> float | None:
+    """Seconds of training in a step, where trials have a budget of time; None where a step is an epoch."""
+    return None if spec.trial_time is None else spec.trial_time / spec.epochs
+
+
+def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> Any:
+    """The scheduler's stopping rule (``folder``: the begun search's)."""
+    scheduler = _kept_or_found("raynas.schedulers", spec, folder, "record")
+    return scheduler(
+        spec.epochs,
+        mode=spec.mode,
+        grace_period=spec.grace_period,
+        reduction_factor=spec.reduction_factor,
+    )
+
+
+def input_shape(components: Components) -> tuple[int, ...] | None:
+    """The shape of one sample, where the evaluator trains on a task."""
+    return getattr(getattr(components.evaluator, "task", None), "input_shape", None)
+
+
+def input_dtype(components: Components) -> str | None:
+    """The dtype of one sample as torch names it, where the evaluator trains on a task; None: the usual float32.
+
+    Raises:
+        TaskError: the task's data is needed for it, and cannot be loaded.
+    """
+    task = getattr(components.evaluator, "task", None)
+    try:
+        return getattr(task, "input_dtype", None)
+    except UserError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
+            f"{type(error).__name__}: {error} (the working folder is {working_folder()})"
+        ) from error
+
+
+def cost_of(components: Components, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
+    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
+
+    Args:
+        seconds: the limit on building one operation (None: none).
+    """
+    shape = input_shape(components)
+    dtype = input_dtype(components)
+
+    def cost(architecture: Architecture) -> dict[str, int]:
+        if shape is None:
+            return {}
+        from raynas import costs
+
+        try:
+            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
+                total = costs.cost(components.space.network(architecture), shape, dtype)
+        except SpaceError:  # cannot be built: the trial will fail with the reason
+            return {}
+        return {"params": total.params, "flops": total.flops}
+
+    return cost
+
+
+def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:
+    """Finds parts of a space that do not fit together, by its default and a few samples; nothing is built.
+
+    Args:
+        space: the space.
+        input_shape: of one sample, without the batch.
+        dtype: of the sample, as torch names it (None: float32).
+
+    Raises:
+        SpaceError: that.
+    """
+    rng = random.Random(0)
+    space.check(space.default(), input_shape, dtype)
+    for _ in range(_PREFLIGHT_SAMPLES):
+        space.check(space.sample(rng), input_shape, dtype)
+
+
+def preflight(components: Components, spec: SearchSpec) -> None:
+    """Finds what would make trials fail: shapes of a few samples, the metric's name where that is known beforehand.
+
+    The rest is found by one real step on a worker (``raynas.engine.start_check``).
+
+    Raises:
+        UserError: that.
+    """
+    shape = input_shape(components)
+    with time_limit(spec.trial_timeout):
+        if shape is not None:
+            check_shapes(components.space, shape, input_dtype(components))
+        require_metric(spec, components.evaluator.preflight(components.space, components.space.default()))
+
+
+def require_metric(spec: SearchSpec, metrics: Collection[str]) -> None:
+    """Raises SpecError where the search's metric is not among those that are measured (none: they are not known)."""
+    if metrics and spec.metric not in metrics:
+        near = difflib.get_close_matches(spec.metric or "", metrics, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SpecError(f"metric {spec.metric!r} is not measured; {hint}there are: {', '.join(sorted(metrics))}")

@@ -1,0 +1,191 @@
+"""What a person asks of a search, read and checked: from a YAML file, from flags, from Python."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import lru_cache
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Optional, get_args, get_type_hints
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
+
+from raynas.durations import parse_duration
+from raynas.errors import SpecError
+from raynas.spec.relative_paths import anchored
+from raynas.spec.settings import SearchSpec, setting_of
+from raynas.tracking.redaction import public_uri
+
+
+class _NoDuration(SpecError):
+    """A field that is no length of time."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message.replace("time", field, 1))
+        self.field = field
+
+
+def _seconds(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return value
+    try:
+        return parse_duration(value)
+    except SpecError as error:
+        raise _NoDuration(info.field_name or "time", str(error)) from None
+
+
+_STORES = re.compile(r"(https?|sqlite|postgresql|mysql|mssql|file|databricks)(\+\w+)?:|databricks$|[./~]")
+
+
+def _store(value: Any) -> Any:
+    if isinstance(value, str) and not _STORES.match(value):
+        raise ValueError("not the address of an MLflow store; write http://HOST:PORT or sqlite:///FILE")
+    return value
+
+
+@lru_cache(maxsize=1)
+def _model() -> type[BaseModel]:
+    """The declaration of the settings as a model that checks plain values."""
+    hints = get_type_hints(SearchSpec)
+    model_fields: dict[str, Any] = {}
+    for each in fields(SearchSpec):
+        hint = hints[each.name]
+        optional = NoneType in get_args(hint)
+        kind = next(kind for kind in get_args(hint) if kind is not NoneType) if optional else hint
+        if checks := _checks(each.name, kind):
+            kind = Annotated[(kind, *checks)]
+        if each.default is not MISSING:
+            default = each.default
+        else:
+            default = ... if each.default_factory is MISSING else Field(default_factory=each.default_factory)
+        model_fields[each.name] = (Optional[kind] if optional else kind, default)  # noqa: UP045
+    created: type[BaseModel] = create_model(
+        "SearchSpec", __config__=ConfigDict(extra="forbid", frozen=True), **model_fields
+    )
+    return created
+
+
+def _checks(name: str, kind: Any) -> list[Any]:
+    """What a value is checked for beside its type."""
+    setting = setting_of(name)
+    if setting.kind != "value":
+        return [BeforeValidator(_seconds if setting.kind == "duration" else _store)]
+    limits: dict[str, Any] = {}
+    if setting.at_least is not None:
+        limits["min_length" if kind is str else "ge"] = setting.at_least
+    if setting.more_than is not None:
+        limits["gt"] = setting.more_than
+    if kind is int:
+        limits["strict"] = True
+    return [Field(**limits)] if limits else []
+
+
+def make_spec(values: Mapping[str, Any], *, origin: str = "", lines: Mapping[str, int] | None = None) -> SearchSpec:
+    """A checked spec of plain values.
+
+    Args:
+        values: the fields; those that are None count as not given.
+        origin: the file they come from, for messages.
+        lines: the line of each field in that file.
+
+    Raises:
+        SpecError: a field is unknown or has a value that cannot be; one line that names file, line and field.
+    """
+    try:
+        checked = _model()(**{key: value for key, value in values.items() if value is not None})
+        return SearchSpec(**checked.model_dump())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        raise SpecError(_where(field, origin, lines) + _what_is_wrong(field, first)) from None
+    except _NoDuration as error:
+        raise SpecError(_where(error.field, origin, lines) + str(error)) from None
+
+
+def _shown(field: str, value: Any) -> Any:
+    """A field's value as it is written or told: without the password that the store's address may hold."""
+    return public_uri(value) if field == "tracking_uri" and isinstance(value, str) else value
+
+
+def _where(field: str, origin: str, lines: Mapping[str, int] | None) -> str:
+    if not origin:
+        return ""
+    line = (lines or {}).get(field)
+    return f"{origin}, line {line}: " if line else f"{origin}: "
+
+
+def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
+    kind, value = error["type"], _shown(field, error.get("input"))
+    if kind == "extra_forbidden":
+        names = [each.name for each in fields(SearchSpec)]
+        near = difflib.get_close_matches(field, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the fields are: {', '.join(names)}"
+        return f"field {field!r} is unknown; {hint}"
+    if kind == "missing":
+        return f"field {field!r} is missing; name a search space (raynas spaces lists them)"
+    if kind == "greater_than_equal":
+        return f"{field} {value!r} is too small; give {error['ctx']['ge']} or more"
+    if kind == "greater_than":
+        return f"{field} {value!r} is too small; give more than {error['ctx']['gt']:g}"
+    if kind in {"int_type", "int_from_float", "int_parsing"}:
+        return f"{field} {value!r} is not a whole number"
+    if kind == "literal_error":
+        return f"{field} {value!r} is none of {error['ctx']['expected']}"
+    return f"{field} {value!r}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def read_spec_file(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The fields of a YAML file, and the line of each.
+
+    Raises:
+        SpecError: the file is missing, is not YAML, or is not a mapping of fields.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"settings file {str(path)!r} cannot be read: {error}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SpecError(f"{path}, line {line}: not YAML: {error.problem}; write 'field: value' lines") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: not YAML: {error}") from None
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise SpecError(f"{path}, line 1: settings are 'field: value' lines, such as 'space: resnet'")
+    return {str(key): value for key, value in values.items()}, {
+        str(key.value): key.start_mark.line + 1 for key, _ in node.value
+    }
+
+
+def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
+    """The spec of a file with ``overrides`` (those that are not None) in place of its fields.
+
+    Relative paths in the file are relative to it.
+
+    Raises:
+        SpecError: see ``make_spec`` and ``read_spec_file``.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if path is None:
+        return make_spec(given)
+    values, lines = read_spec_file(path)
+    if given.get("finalists") == 0:  # the file's repeats are of the finalists that are not wanted now
+        given = {"repeats": None, **given}
+    make_spec({"space": "-", **values}, origin=str(path), lines=lines)
+    return make_spec({**anchored(values, path, lines, given), **given})
+
+
+def write_spec(path: Path, spec: SearchSpec) -> None:
+    """Writes the resolved spec for people to read and to use as a ``--config`` again."""
+    header = "# The resolved settings of this search. The journal beside it is what counts.\n"
+    shown = {key: _shown(key, value) for key, value in spec.to_json().items() if value is not None}
+    text = header + yaml.safe_dump(shown, sort_keys=False)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Where a search lies: its folder, its trials' logs, and copies of a person's own files."""
