@@ -71,11 +71,16 @@ def lost_processes(error: BaseException) -> list[WorkerProcess]:
     causes = list(_causes(error))
     found: dict[WorkerProcess, None] = {}
     for text in map(str, [cause for cause in causes if isinstance(cause, RayError)] or causes):
-        ip, node = _IP.search(text), _NODE.search(text)
+        ip, node = _first(_IP, text), _first(_NODE, text)
         for match in list(_KILLED.finditer(text)) or _PROCESS.finditer(text):
-            own = match.groupdict().get("ip") or (ip and ip[1])
-            found[WorkerProcess(int(match["pid"]), own, node and node[1])] = None
+            own_ip = match.groupdict().get("ip") or ip
+            found[WorkerProcess(int(match["pid"]), own_ip, node)] = None
     return list(found)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
+    return None if found is None else found[1]
 
 
 def all_words(error: BaseException) -> str:
