@@ -162,11 +162,12 @@ def _prepare(
     spec = resolve(asked, components, home)
     make_searcher(spec, components.space)
     preflight(components, spec)
+    earlier = read_warm_start(spec, components.space, home)  # what is wrong with it is told before anything is measured
     fitted = fit(asked, components)
     if fitted is not None:
         components = fitted.components
         spec = resolve(replace(asked, **fitted.settings, seed=spec.seed), components, home)
-    earlier = read_warm_start(spec, components.space, home)
+        earlier = read_warm_start(spec, components.space, home)
     return spec, replace(components, store=store), earlier, bool(asked.name), fitted
 
 
