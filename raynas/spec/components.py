@@ -5,7 +5,6 @@ Everything that a person can get wrong is found here, before a folder is made or
 
 from __future__ import annotations
 
-import difflib
 import os
 import random
 import re
@@ -35,6 +34,7 @@ from raynas.spec.references import (
 from raynas.spec.settings import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, ResolvedSpec, SearchSpec
 from raynas.storage.search_folder import SearchFolder, check_name
 from raynas.storage.working_folder import working_folder
+from raynas.suggestions import did_you_mean
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
@@ -341,6 +341,6 @@ def preflight(components: Components, spec: SearchSpec) -> None:
 def require_metric(spec: SearchSpec, metrics: Collection[str]) -> None:
     """Raises SpecError where the search's metric is not among those that are measured (none: they are not known)."""
     if metrics and spec.metric not in metrics:
-        near = difflib.get_close_matches(spec.metric or "", metrics, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SpecError(f"metric {spec.metric!r} is not measured; {hint}there are: {', '.join(sorted(metrics))}")
+        hint = did_you_mean(spec.metric or "", metrics)
+        known = f"there are: {', '.join(sorted(metrics))}"
+        raise SpecError(f"metric {spec.metric!r} is not measured; {' '.join(filter(None, [hint, known]))}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Optional, get_args, get_type_hints
+from typing import Annotated, Any, Optional
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
@@ -17,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from raynas.durations import parse_duration
 from raynas.errors import SpecError
 from raynas.spec.relative_paths import anchored
-from raynas.spec.settings import SearchSpec, setting_of
+from raynas.spec.settings import SearchSpec, setting_of, value_type
+from raynas.suggestions import did_you_mean
 from raynas.tracking.redaction import public_uri
 
 
@@ -50,12 +49,9 @@ def _store(value: Any) -> Any:
 @lru_cache(maxsize=1)
 def _model() -> type[BaseModel]:
     """The declaration of the settings as a model that checks plain values."""
-    hints = get_type_hints(SearchSpec)
     model_fields: dict[str, Any] = {}
     for each in fields(SearchSpec):
-        hint = hints[each.name]
-        optional = NoneType in get_args(hint)
-        kind = next(kind for kind in get_args(hint) if kind is not NoneType) if optional else hint
+        kind, optional = value_type(each.name)
         if checks := _checks(each.name, kind):
             kind = Annotated[(kind, *checks)]
         if each.default is not MISSING:
@@ -122,8 +118,7 @@ def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
     kind, value = error["type"], _shown(field, error.get("input"))
     if kind == "extra_forbidden":
         names = [each.name for each in fields(SearchSpec)]
-        near = difflib.get_close_matches(field, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the fields are: {', '.join(names)}"
+        hint = did_you_mean(field, names, otherwise=f"the fields are: {', '.join(names)}")
         return f"field {field!r} is unknown; {hint}"
     if kind == "missing":
         return f"field {field!r} is missing; name a search space (raynas spaces lists them)"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypedDict
+from functools import lru_cache
+from types import NoneType
+from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from raynas.objectives.objective import Mode, Objective
 
@@ -232,6 +234,18 @@ def setting_of(name: str) -> Setting:
     """What is declared of a setting. Raises KeyError where there is none of that name."""
     setting: Setting = SearchSpec.__dataclass_fields__[name].metadata["setting"]
     return setting
+
+
+@lru_cache(maxsize=1)
+def _hints() -> dict[str, Any]:
+    return get_type_hints(SearchSpec)
+
+
+def value_type(name: str) -> tuple[Any, bool]:
+    """The type of a setting's values, and whether it may be left open (None). Raises KeyError where there is none."""
+    hint = _hints()[name]
+    given = [kind for kind in get_args(hint) if kind is not NoneType]
+    return (given[0], True) if NoneType in get_args(hint) else (hint, False)
 
 
 def _as_asked(name: str) -> Any:

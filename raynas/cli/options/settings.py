@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from types import NoneType
-from typing import Annotated, Any, Optional, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
 from raynas.cli.options import complete
 from raynas.cli.options.values import amount, length_of_time, whole
-from raynas.spec.settings import SearchSpec, Setting, setting_of
+from raynas.spec.settings import SearchSpec, setting_of, value_type
 
 C = TypeVar("C", bound=Callable[..., None])
 
@@ -26,9 +25,8 @@ def with_settings(*names: str) -> Callable[[C], C]:
     The command takes them as ``**settings``; those that were not given are None. Its own options stand before them in
     the help, in so far as they have no panel.
     """
-    hints = get_type_hints(SearchSpec)
     chosen = names or tuple(each.name for each in fields(SearchSpec) if setting_of(each.name).option)
-    options = [_parameter(name, setting_of(name), hints[name]) for name in chosen]
+    options = [_parameter(name) for name in chosen]
 
     def decorate(command: C) -> C:
         signature = inspect.signature(command, eval_str=True)
@@ -46,8 +44,8 @@ def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in settings.items() if value is not None}
 
 
-def _parameter(name: str, setting: Setting, hint: Any) -> inspect.Parameter:
-    kind = next((kind for kind in get_args(hint) if kind is not NoneType), hint) if _is_optional(hint) else hint
+def _parameter(name: str) -> inspect.Parameter:
+    setting, (kind, _) = setting_of(name), value_type(name)
     about: dict[str, Any] = {"help": setting.help, "metavar": setting.metavar, "rich_help_panel": setting.panel}
     if name in _OFFERED:
         about["autocompletion"] = _OFFERED[name]
@@ -66,7 +64,3 @@ def _parameter(name: str, setting: Setting, hint: Any) -> inspect.Parameter:
         kind = str  # one of a few words: what is wrong is said where settings are checked
     annotation: Any = Annotated[(Optional[kind], typer.Option(option, **about))]  # noqa: UP045
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _is_optional(hint: Any) -> bool:
-    return NoneType in get_args(hint)

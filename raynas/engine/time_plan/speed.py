@@ -55,8 +55,8 @@ class Speed:
         self._made: dict[tuple[Size | None, float | None], Components] = {}
         self._paces: dict[tuple[Any, ...], Pace | None] = {}
 
-    def parts_at(self, size: Size | None, affordable: float | None = None) -> Components:
-        """Parts for pictures of another size: random ones, for measuring alone."""
+    def components_at(self, size: Size | None, affordable: float | None = None) -> Components:
+        """Components for pictures of another size: random ones, for measuring alone."""
         key = (size, affordable)
         if key not in self._made:
             own = self.components
@@ -98,7 +98,7 @@ class Speed:
         batch_size: int = 0,
     ) -> Pace | None:
         """Of the space's default, unless another architecture is given."""
-        made = self.parts_at(size, affordable)
+        made = self.components_at(size, affordable)
         architecture = architecture or made.space.default()
         key = (size, affordable, made.space.trial_id(architecture), batch_size, self.slots)
         if key not in self._paces:
@@ -118,7 +118,7 @@ class Speed:
         affordable, fitted = 0.0, ""
         for _ in range(_REFINED):
             affordable = affordable_flops(paces, seconds)
-            made = self.parts_at(size, affordable)
+            made = self.components_at(size, affordable)
             if made.space.fingerprint == fitted:
                 break
             fitted = made.space.fingerprint
@@ -128,7 +128,7 @@ class Speed:
 
     def _spread(self, size: Size | None) -> list[Pace]:
         """The paces of the space's default, and of a cheap and a dear sample of it."""
-        made = self.parts_at(size)
+        made = self.components_at(size)
         default = self.pace(size)
         assert default is not None
         rng, cost = random.Random(0), cost_of(made, None)
