@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from raynas.engine.ray_errors import kept_error, lost_worker
+from raynas.engine.ray_errors import lost_worker, pickled_error
 from raynas.engine.session import Session
 from raynas.engine.worker.messages import Report, TrialConfig
 from raynas.schedulers.scheduler import RungScheduler
@@ -128,7 +128,7 @@ class JournallingScheduler(RungScheduler):
         # A worker that had had another trial and was lost before it began this one leaves it pending; Ray gives such
         # a trial up at the first time.
         begun = trial.status != Trial.PENDING
-        self._session.died(int(trial.config["trial"]), lost_worker(kept_error(trial)), begun=begun)
+        self._session.died(int(trial.config["trial"]), lost_worker(pickled_error(trial)), begun=begun)
 
 
 class StartCallback(Callback):

@@ -53,7 +53,7 @@ def why_ray_ended(error: Exception) -> DiskFull | WorkerLost:
     return lost_worker(error)
 
 
-def kept_error(trial: Trial) -> BaseException | None:
+def pickled_error(trial: Trial) -> BaseException | None:
     """The error by which Ray has lost a trial's worker; None where it has kept none.
 
     Ray leaves it in a file. (``get_pickled_error`` does not find it yet when the scheduler is told.)
@@ -83,7 +83,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
     return None if found is None else found[1]
 
 
-def all_words(error: BaseException) -> str:
+def full_text(error: BaseException) -> str:
     """What an error and its causes say, a line or more for each."""
     return "\n".join(map(str, _causes(error)))
 
@@ -112,8 +112,8 @@ def _tells_of_a_full_disk(error: BaseException) -> bool:
 
     (``check_status`` in ray/includes raises ``OSError(message)`` or ``RaySystemError(message)``.)
     """
-    in_words = isinstance(error, RayError) or (isinstance(error, OSError) and error.errno is None)
-    return in_words and "no space left" in str(error).lower()
+    has_text = isinstance(error, RayError) or (isinstance(error, OSError) and error.errno is None)
+    return has_text and "no space left" in str(error).lower()
 
 
 def _telling_line(words: str) -> str:

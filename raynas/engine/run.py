@@ -224,7 +224,7 @@ def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:
             session.stop("interrupted", checkpoint=True)
         else:
             run()
-        recommended = session.keeper.recommended()
+        recommended = session.weights.recommended()
     except KeyboardInterrupt:
         session.end("interrupted")
         raise
@@ -273,7 +273,7 @@ def _task_facts(spec: ResolvedSpec, components: Components) -> dict[str, Any]:
         value = getattr(components.task, name, None)
         if value is not None:
             facts[name] = list(value) if isinstance(value, tuple) else value
-    if getattr(components.evaluator, "task", None) is not None:
+    if components.evaluator.task is not None:
         from raynas.tasks.samples import facts as sample_facts
 
         facts |= sample_facts(components.evaluator.task)

@@ -11,9 +11,9 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from raynas.engine.weight_retention import Keeper
+from raynas.engine.weight_retention import WeightRetention
 from raynas.engine.worker.failure import reason_of
 from raynas.engine.worker.messages import CheckFields
 from raynas.errors import UserError, WorkerLost
@@ -36,7 +36,7 @@ from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
 from raynas.searchers import warm_start as warm
-from raynas.searchers.admission import Proposal
+from raynas.searchers.proposal import Proposer
 from raynas.space import Architecture, Space
 from raynas.storage import trial_log
 from raynas.storage.search_folder import SearchFolder
@@ -52,14 +52,6 @@ _LIMITS: tuple[SessionEnd, ...] = ("trials", "time", "exhausted")
 
 #: While no reason to stop is known, or one of these, trials that were begun are brought to their end.
 _ALL_PROPOSED: tuple[SessionEnd | None, ...] = (None, "trials", "exhausted")
-
-
-class Proposer(Protocol):
-    """What a session needs of a searcher (see raynas.searchers)."""
-
-    def propose(self, history: History, number: int) -> Proposal | None: ...
-
-    def update(self, history: History) -> None: ...
 
 
 class Session:
@@ -111,7 +103,7 @@ class Session:
         self.finalists = finalists
         self.repeats = repeats
         self._full_budget = FullBudget(rule.max_steps, mode=objective.mode)  # of repeats: none is stopped early
-        self.keeper = Keeper(folder, history, keep_best, searcher)
+        self.weights = WeightRetention(folder, history, keep_best, searcher)
         self._cost = cost
         self._progress = progress
         self._judge = judge
@@ -155,7 +147,7 @@ class Session:
         for trial in self.history.trials.values():
             if trial.terminal:
                 if trial.end_written:
-                    self.keeper.ended(trial)
+                    self.weights.ended(trial)
                 else:
                     assert trial.reason is not None
                     self._write_end(trial, trial.reason)
@@ -368,7 +360,7 @@ class Session:
             steps=trial.steps,
             seconds=trial.seconds,
         )
-        self.keeper.ended(trial)
+        self.weights.ended(trial)
         if trial.number == self._check:
             self._check_is_done()  # its worker died in it
         self._ended_here += 1

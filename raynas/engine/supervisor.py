@@ -106,14 +106,14 @@ def blame(session: Session, error: Exception, lost: WorkerLost) -> None:
         error: what ended Ray.
         lost: what it means.
     """
-    from raynas.engine.ray_errors import all_words, lost_processes
+    from raynas.engine.ray_errors import full_text, lost_processes
 
     running = session.history.under_way
     found = [_trial_of(session, process, running) for process in lost_processes(error)]
     blamed = sorted(number for number in found if number is not None)
     if not blamed and len(running) == 1:
         blamed = list(running)
-    text = all_words(error)
+    text = full_text(error)
     fields: ErrorFields = {"type": type(error).__name__, "message": text.partition("\n")[0], "traceback": text}
     for number in blamed[:1]:
         session.failed(number, reason_of(lost), fields)

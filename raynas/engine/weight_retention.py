@@ -10,7 +10,7 @@ from raynas.storage.search_folder import SearchFolder
 RESERVE = 10
 
 
-class Keeper:
+class WeightRetention:
     """State: the ended trials whose weights are kept.
 
     Args:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and an evaluator need not u
 
     from raynas.evaluators.timing import Pace
     from raynas.space import Architecture, Space
+    from raynas.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ class Evaluator(ABC):
     timed: bool = False
     #: Whether :meth:`decide` heeds ``TrialContext.precision``.
     chooses_precision: bool = False
+    #: The data that it measures on; None: it needs none, or has its own.
+    task: Task | None = None
 
     @abstractmethod
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:

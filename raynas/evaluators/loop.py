@@ -34,7 +34,7 @@ VALID_BATCH = 512  # samples
 STATISTICS_BATCHES = 16  # of training inputs, for batch norm's statistics under averaged weights
 #: Where nothing is decided, one validation sample in so many is looked at, but so many samples at least; and so many
 #: batches for the statistics.
-GLANCE, LEAST_GLANCED, FEW_BATCHES = 8, 500, 4
+SAMPLED_VALIDATION, LEAST_VALIDATED, FEW_BATCHES = 8, 500, 4
 
 
 class TrainingEvaluation(Evaluation):
@@ -162,9 +162,9 @@ class TrainingEvaluation(Evaluation):
         """Loss and metrics over the validation data. None where it was told to stop.
 
         In a budget of time a step may be shorter than a look at all of it: where nothing is decided by the result, one
-        sample in ``_glance()`` is looked at, the same ones in each trial.
+        sample in ``_validation_stride()`` is looked at, the same ones in each trial.
         """
-        every = self._glance()
+        every = self._validation_stride()
         self._renew_statistics(STATISTICS_BATCHES if every == 1 else FEW_BATCHES)
         self.measured.eval()
         samples, targets = self.data.valid_inputs, self.data.valid_targets
@@ -184,12 +184,12 @@ class TrainingEvaluation(Evaluation):
         metrics = {f"val_{name}": value for name, value in found.items()}
         return metrics | {"val_loss": self.task.loss(together, targets.clone()).item()}
 
-    def _glance(self) -> int:
+    def _validation_stride(self) -> int:
         """1 where all validation data is to be looked at; else one in how many."""
         rungs = self.context.rungs
         if self.context.step_seconds is None or rungs is None or self.step + 1 in rungs:
             return 1
-        return max(1, min(GLANCE, len(self.data.valid_inputs) // LEAST_GLANCED))
+        return max(1, min(SAMPLED_VALIDATION, len(self.data.valid_inputs) // LEAST_VALIDATED))
 
     def _step_is_over(self) -> bool:
         """Whether the step has its epoch, or its seconds (and one batch at least)."""

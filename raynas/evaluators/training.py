@@ -45,6 +45,7 @@ class Training(Evaluator):
     """
 
     timed = True
+    task: Task
 
     def __init__(self, task: Task, *, execution: Execution | None = None, **recipe: Any) -> None:
         self.task = task

@@ -272,8 +272,8 @@ class Collection:
                 text.append(f"# From {module.shown}\n" + ("\n" if units[0].is_block else ""))
             previous: Unit | None = None
             for unit in units:
-                apart = previous is not None and (unit.is_block or previous.is_block)
-                text.append(("\n\n" if apart else "") + self._text(unit))
+                spaced = previous is not None and (unit.is_block or previous.is_block)
+                text.append(("\n\n" if spaced else "") + self._text(unit))
                 previous = unit
             text.append("\n")
         return "\n".join(text).rstrip("\n") + "\n" if text else ""

@@ -23,7 +23,7 @@ from raynas.paths import absolute
 from raynas.results.components import resumed_components
 from raynas.results.opening import load as load_search
 from raynas.results.result import SearchResult
-from raynas.results.saved_weights import Weights, begun_dtype, chosen_trial, kept_weights
+from raynas.results.saved_weights import Weights, begun_dtype, chosen_trial, saved_weights
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import Components, input_shape
 from raynas.tasks.task import Task
@@ -94,7 +94,7 @@ def export_model(
     folder = absolute(output)
     _check_free(folder, force)
     record = chosen_trial(result, trial)
-    weights = kept_weights(result, record)
+    weights = saved_weights(result, record)
     with working_as_begun(result):
         return _export(result, record, weights, folder, resumed_components(result, space=space, task=task))
 
@@ -110,7 +110,7 @@ def _export(
     network = components.space.network(record.architecture)
     outputs = _outputs(result, the_task)
     preprocessing = _preprocessing(the_task, outputs)
-    title, about = _words(result, record)
+    title, about = _description(result, record)
     program = write_program(network, tuple(shape), title, about, preprocessing is not None, dtype)
     built = components.space.build(record.architecture, shape, dtype)
     built.load_state_dict(weights.tensors)
@@ -185,7 +185,7 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
     return {**described, "outputs": outputs}
 
 
-def _words(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
+def _description(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
     """The head of the exported file: what it is, and where it is from."""
     step, metrics = record.score or (record.steps, {})
     metric = result.objective.metric

@@ -136,12 +136,12 @@ def lines(root: Block, input_shape: tuple[int, ...], width: int | None = None) -
 def _rows(block: Block, indent: str, last: bool, rows: list[tuple[str, str, str, str]]) -> None:
     branch, below = ("└─ ", "   ") if last else ("├─ ", "│  ")
     costs = (f"{block.params:,}", big(block.flops)) if block.params or block.flops else ("–", "–")
-    rows.append((f"{indent}{branch}{_words(block)}", _shape(block.shape), *costs))
+    rows.append((f"{indent}{branch}{_block_text(block)}", _shape(block.shape), *costs))
     for place, inner in enumerate(block.inner):
         _rows(inner, indent + below, place == len(block.inner) - 1, rows)
 
 
-def _words(block: Block) -> str:
+def _block_text(block: Block) -> str:
     label = f"from {block.sources[0]}" if block.sources else block.label
     if block.kind in ("chain", "graph"):
         return label if block.inner else f"{label} (empty)"

@@ -40,7 +40,7 @@ def plan_lines(lines: Sequence[str]) -> list[str]:
     return [line if number else f"plan: {line}" for number, line in enumerate(lines)]
 
 
-def flops_words(flops: float) -> str:
+def format_flops(flops: float) -> str:
     """FLOPs for a reader: ``12.3 MFLOPs``."""
     text = big(round(flops))
     return f"{text} FLOPs" if text[-1].isdigit() else f"{text[:-1]} {text[-1]}FLOPs"
@@ -52,7 +52,7 @@ def brief(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) and len(text) > 8 else text
 
 
-def size_words(size: str, exact: bool = True) -> str:
+def format_size(size: str, exact: bool = True) -> str:
     """A space's size for a reader: ``15,625``, ``about 3.1e15``, ``at least 3.1e15``, ``infinitely many``."""
     if size == "inf":
         return "infinitely many"

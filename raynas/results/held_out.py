@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raynas.errors import SearchFolderError, SpecError
 from raynas.journal import TrialRecord
 from raynas.results.components import resumed_components
-from raynas.results.saved_weights import begun_dtype, chosen_trial, kept_trials, kept_weights
+from raynas.results.saved_weights import begun_dtype, chosen_trial, saved_weights, trials_with_weights
 from raynas.results.search_view import SearchView
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import Components
@@ -44,14 +44,14 @@ def evaluate(
     Raises:
         UserError: no weights are kept, the search was not one of images, or the data cannot be used.
     """
-    measured = [record for record in kept_trials(result) if record.measurements]
+    measured = [record for record in trials_with_weights(result) if record.measurements]
     records = measured if trial is None else [chosen_trial(result, trial)]
     if not records:
         raise SearchFolderError(
             f"search {result.name!r} has kept no weights (its keep_best is {result.spec.keep_best}); "
             "search again with a larger keep_best"
         )
-    weights = [kept_weights(result, record).tensors for record in records]
+    weights = [saved_weights(result, record).tensors for record in records]
     data = Path(data).expanduser().absolute()
     with working_as_begun(result):
         return _tried(result, data, records, weights, resumed_components(result, space=space, task=task), progress)
@@ -66,8 +66,9 @@ def _tried(
     progress: Callable[[TrialRecord, int, int], None],
 ) -> list[tuple[TrialRecord, Evaluated]]:
     from raynas.evaluators.evaluate import OtherImages, judge
+    from raynas.tasks.images import ImageClassification
 
-    if not hasattr(components.task, "others"):
+    if not isinstance(components.task, ImageClassification):
         raise SpecError(
             f"search {result.name!r} was made on task {components.task.name!r}, which reads no other data; "
             "evaluate is for searches on images (raynas search … --data PATH)"

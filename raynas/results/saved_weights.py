@@ -29,7 +29,7 @@ class Weights:
     partial: bool
 
 
-def kept_trials(result: SearchView) -> list[TrialRecord]:
+def trials_with_weights(result: SearchView) -> list[TrialRecord]:
     """The trials whose weights are there, the best first: those of ``keep_best``, and unfinished ones."""
     history = result.history
     with_files = (
@@ -60,7 +60,7 @@ def chosen_trial(result: SearchView, number: int | None) -> TrialRecord:
     return record
 
 
-def kept_weights(result: SearchView, record: TrialRecord) -> Weights:
+def saved_weights(result: SearchView, record: TrialRecord) -> Weights:
     """The weights that a trial left.
 
     Raises:
@@ -79,7 +79,7 @@ def kept_weights(result: SearchView, record: TrialRecord) -> Weights:
     tensors = {} if found is None else found.state.tensors
     weights = {name.removeprefix(_MODEL): tensor for name, tensor in tensors.items() if name.startswith(_MODEL)}
     if found is None or not weights:
-        kept = [str(other.number) for other in kept_trials(result) if other is not record]
+        kept = [str(other.number) for other in trials_with_weights(result) if other is not record]
         keep = f"its keep_best is {result.spec.keep_best}"
         there = f"those of trial {', '.join(kept)} are" if kept else "nor those of any other"
         way_out = f"take one of these (--trial {kept[0]}), or" if kept else "to have weights,"
@@ -114,7 +114,7 @@ def build(
         UserError: there is no such trial, its weights are not kept, or the space cannot be had again.
     """
     record = chosen_trial(result, number)
-    tensors = kept_weights(result, record).tensors if weights else {}
+    tensors = saved_weights(result, record).tensors if weights else {}
     with working_as_begun(result):
         components = resumed_components(result, space=space, task=task)
         shape = input_shape(components)

@@ -8,10 +8,10 @@ be searched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
+from raynas.searchers.proposal import Proposal
 from raynas.space import Architecture
 
 #: An architecture of more than so many times the FLOPs that a trial can afford is not proposed. What is affordable sees
@@ -21,28 +21,6 @@ FAR_BEYOND = 4.0
 MOST_REFUSED = 60
 #: The FLOPs of so many networks are remembered.
 _REMEMBERED = 10_000
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What a strategy proposes: an architecture, its ids, and how it was found (free JSON, for people and analyses).
-
-    ``refused``: how many draws were far beyond what a trial can afford, and were not proposed. ``beyond``: this one is
-    far beyond it as well, and was taken because it is the cheapest of those that were drawn.
-    """
-
-    architecture: Architecture
-    trial_id: str
-    network_id: str
-    origin: Mapping[str, Any] = field(default_factory=dict)
-    refused: int = 0
-    beyond: bool = False
-
-    @property
-    def refusal_fields(self) -> dict[str, Any]:
-        """``refused`` and ``beyond`` as ``trial_proposed`` has them: where there is something to say."""
-        fields = {"refused": self.refused, "beyond": self.beyond}
-        return {name: value for name, value in fields.items() if value}
 
 
 class Admission:

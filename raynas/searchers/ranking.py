@@ -70,7 +70,7 @@ class Ranking:
             self.tried.add(record.architecture)
         self._proposed = len(history.trials)
         for number, key in itertools.islice(history.reached, self._read, None):
-            if key > LOWEST or not blameless(history.trials[number]):
+            if key > LOWEST or not tells_nothing(history.trials[number]):
                 self.log.append((number, key))
                 self._enter(number, key)
         self._read = len(history.reached)
@@ -160,12 +160,12 @@ def _line(values: dict[int, dict[int, float]], low: int, high: int) -> tuple[flo
     x, y = np.array(pairs).T
     one, other = np.triu_indices(len(pairs), 1)
     steps = x[one] - x[other]
-    apart = steps != 0
-    slope = max(0.0, float(np.median((y[one] - y[other])[apart] / steps[apart]))) if apart.any() else 0.0
+    differ = steps != 0
+    slope = max(0.0, float(np.median((y[one] - y[other])[differ] / steps[differ]))) if differ.any() else 0.0
     return slope, float(np.median(y - slope * x))
 
 
-def blameless(record: TrialRecord) -> bool:
+def tells_nothing(record: TrialRecord) -> bool:
     """Whether an ended trial without a finite score says nothing bad of its architecture."""
     if record.state == "failed":
         return record.reason in _NOT_ITS_FAULT

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpecError
 from raynas.journal.history import LOWEST, History, TrialRecord
-from raynas.searchers.ranking import blameless
+from raynas.searchers.ranking import tells_nothing
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Choice, Int, Space
 from raynas.space.template.holes import Number
@@ -137,7 +137,7 @@ class Policy:
             self._follow_anew(history)
         for number, key in itertools.islice(history.judged, self._read, None):
             record = history.trials[number]
-            if key == LOWEST and blameless(record):
+            if key == LOWEST and tells_nothing(record):
                 continue
             bracket = _bracket(record)
             before = self._learned.get(number)

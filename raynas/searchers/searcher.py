@@ -26,7 +26,8 @@ from raynas.journal.events import decode, encode
 from raynas.journal.history import History
 from raynas.objectives.objective import Objective
 from raynas.searchers import warm_start as warm
-from raynas.searchers.admission import Admission, Proposal, Refusals
+from raynas.searchers.admission import Admission, Refusals
+from raynas.searchers.proposal import Proposal
 from raynas.space import Architecture, Space
 
 #: How often ``fresh`` asks the strategy, then draws at random, before it enumerates.

@@ -8,18 +8,12 @@ best first.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from raynas.journal.history import History, TrialRecord
-from raynas.searchers.admission import Proposal
+from raynas.searchers.proposal import Proposal, Proposer
 from raynas.searchers.threads import one_blas_thread
 
 
-class _Proposer(Protocol):
-    def propose(self, history: History, number: int) -> Any: ...
-
-
-def proposed(searcher: _Proposer, history: History, number: int) -> Proposal | None:
+def proposed(searcher: Proposer, history: History, number: int) -> Proposal | None:
     """The proposal for trial ``number``, which is not the first: the strategy's, but for a warm start's architectures.
 
     Args:
@@ -33,7 +27,7 @@ def proposed(searcher: _Proposer, history: History, number: int) -> Proposal | N
         if best is not None and best.trial_id not in _own(history):
             return _again(best)
     with one_blas_thread():
-        found: Proposal | None = searcher.propose(history, number)
+        found = searcher.propose(history, number)
     if found is None:
         left = _best(history, _own(history))
         return None if left is None else _again(left)

@@ -89,12 +89,12 @@ class TableSpace(Space):
         """
         self.replay(architecture)
         distances, points = self._points
-        apart = distances.weighted(distances.points([distances.row(architecture)]), points, np.ones(distances.count))[
+        found = distances.weighted(distances.points([distances.row(architecture)]), points, np.ones(distances.count))[
             0
         ][0]
-        apart[[trial_id in tried for _, trial_id in self.row_ids]] = np.inf
-        least = apart.min()
-        return None if np.isinf(least) else int(rng.choice(np.flatnonzero(apart <= least + _EQUAL)))
+        found[[trial_id in tried for _, trial_id in self.row_ids]] = np.inf
+        least = found.min()
+        return None if np.isinf(least) else int(rng.choice(np.flatnonzero(found <= least + _EQUAL)))
 
     @cached_property
     def _points(self) -> tuple[HoleDistances, HolePoints]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from raynas.errors import SpecError
 from raynas.journal.history import TrialRecord
-from raynas.searchers.ranking import blameless
+from raynas.searchers.ranking import tells_nothing
 from raynas.simulate.expression import evaluate
 from raynas.suggestions import did_you_mean
 
@@ -115,7 +115,7 @@ def table_of_history(trials: Iterable[TrialRecord], metrics: Iterable[str], sour
 
 
 def _failed_by_itself(trial: TrialRecord) -> bool:
-    return trial.state == "failed" and not blameless(trial)
+    return trial.state == "failed" and not tells_nothing(trial)
 
 
 def _seconds(trial: TrialRecord, failed: bool) -> list[float]:

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raynas.errors import SpaceError, SpecError, TaskError, UserError
+from raynas.evaluators.evaluator import Evaluator
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.objectives.objective import Mode, Objective, mode_of
 from raynas.paths import absolute, home_folder
 from raynas.registry import SETTING_OF, is_file
+from raynas.schedulers.rungs import StoppingRule
+from raynas.searchers.admission import Admission
+from raynas.searchers.proposal import Proposer
 from raynas.space import Architecture, Space
 from raynas.space.network.shapes import time_limit
 from raynas.spec.references import (
@@ -35,6 +39,7 @@ from raynas.spec.settings import DEFAULT_SECONDS, DEFAULT_TRIALS, TIMED_STEPS, R
 from raynas.storage.search_folder import SearchFolder, check_name
 from raynas.storage.working_folder import working_folder
 from raynas.suggestions import did_you_mean
+from raynas.tasks.task import Task
 
 #: So many random samples are shaped before a search starts: a space whose parts do not fit shows itself here.
 _PREFLIGHT_SAMPLES = 20
@@ -55,15 +60,15 @@ class Components:
 
     space_source: Source
     task_source: Source
-    given_evaluator: Any
-    task: Any
+    given_evaluator: Evaluator | None
+    task: Task
     space: Space
-    evaluator: Any
+    evaluator: Evaluator
     store: str | None = field(default=None, repr=False)
     decisions: dict[str, Any] | None = None
 
 
-def label(what: Any) -> str | None:
+def label(what: object) -> str | None:
     """How the spec names what was given: its reference (files by their absolute path), or ``<the object's name>``."""
     if isinstance(what, str) and is_file(what):
         path, colon, name = what.rpartition(":")
@@ -81,7 +86,7 @@ def task_arguments(spec: SearchSpec) -> dict[str, Any]:
 def find_components(
     space_source: Source,
     task_source: Source,
-    evaluator: Any,
+    evaluator: Evaluator | None,
     spec: SearchSpec,
 ) -> Components:
     """Makes the components that the sources name (the evaluator given, or training on the task).
@@ -138,7 +143,7 @@ def resolve(asked: SearchSpec, components: Components, home: Path) -> ResolvedSp
             time=DEFAULT_SECONDS if without_limit else asked.time,
         )
     )
-    strategy = _kept_or_found("raynas.strategies", asked, None, "propose")
+    strategy = _class_named("raynas.strategies", asked, None, "propose")
     options = {**strategy.options(asked.trials), **asked.strategy_options}
     rule = make_rule(asked)
     if len(rule.levels) > 1 or asked.grace_period is not None:
@@ -188,7 +193,7 @@ def free_name(space: str, home: Path) -> str:
     return f"{stem}-{number}"
 
 
-def _kept_or_found(group: str, spec: SearchSpec, folder: SearchFolder | None, needs: str) -> Any:
+def _class_named(group: str, spec: SearchSpec, folder: SearchFolder | None, needs: str) -> Any:
     """The class that a spec names; a person's own file is copied into a search's folder, and loaded from there.
 
     Raises:
@@ -212,7 +217,7 @@ def make_searcher(
     space: Space,
     folder: SearchFolder | None = None,
     cost: Callable[[Architecture], Mapping[str, int]] | None = None,
-) -> Any:
+) -> Proposer:
     """The strategy, with the options resolved at the search's start.
 
     Args:
@@ -221,9 +226,9 @@ def make_searcher(
         folder: the begun search's.
         cost: what is known of an architecture before it is trained (``flops``).
     """
-    strategy = _kept_or_found("raynas.strategies", spec, folder, "propose")
+    strategy = _class_named("raynas.strategies", spec, folder, "propose")
     try:
-        searcher = strategy(
+        searcher: Proposer = strategy(
             space,
             seed=spec.seed,
             objective=Objective(spec.metric, spec.mode),
@@ -235,7 +240,6 @@ def make_searcher(
         ) from None
     affordable = spec.affordable_flops
     if affordable is not None and cost is not None:
-        from raynas.searchers.admission import Admission
         from raynas.searchers.searcher import ArchitectureSearcher
 
         if isinstance(searcher, ArchitectureSearcher):  # any other class with ``propose`` decides by itself
@@ -248,15 +252,16 @@ def step_seconds(spec: ResolvedSpec) -> float | None:
     return None if spec.trial_time is None else spec.trial_time / spec.epochs
 
 
-def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> Any:
+def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> StoppingRule:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
-    scheduler = _kept_or_found("raynas.schedulers", spec, folder, "record")
-    return scheduler(
+    scheduler = _class_named("raynas.schedulers", spec, folder, "record")
+    rule: StoppingRule = scheduler(
         spec.epochs,
         mode=spec.mode,
         grace_period=spec.grace_period,
         reduction_factor=spec.reduction_factor,
     )
+    return rule
 
 
 def input_shape(components: Components) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from raynas.errors import SpaceError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator
@@ -21,6 +21,7 @@ from raynas.modules import Place, line_of, load, module_name, place_of
 from raynas.registry import attribute, find, is_file, split_file
 from raynas.space import Space
 from raynas.storage import source_copies as copies
+from raynas.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def known_source(reference: str, folder: Path | None) -> Source:
     place = None
     if is_file(reference) and not reference.startswith("<"):
         original = original_of(reference)
-        place = None if folder is None else copies.kept(folder, original)
+        place = None if folder is None else copies.copy_of(folder, original)
         place = place or (place_of(original) if original.is_file() else None)
     return Source("", reference, place)
 
@@ -112,7 +113,7 @@ def keep_copy(source: Source, folder: Path, beside: Iterable[Source] = (), *, an
 
 def make_task(
     source: Source, arguments: Mapping[str, Any] = MappingProxyType({}), affordable_flops: float | None = None
-) -> Any:
+) -> Task:
     """The task itself: a class or a function is called with the arguments (``data`` and the task's own options).
 
     Args:
@@ -140,23 +141,23 @@ def make_task(
     return _checked(task, named, affordable_flops)
 
 
-def _checked(task: Any, named: str, affordable_flops: float | None) -> Any:
+def _checked(task: Any, named: str, affordable_flops: float | None) -> Task:
     if not hasattr(task, "input_shape") or not hasattr(task, "num_classes"):
         raise TaskError(
             f"task {named!r} is a {type(task).__name__}; a raynas.tasks.task.Task is needed (docs/own/task.py)"
         )
     tell_affordable(task, affordable_flops)
-    return task
+    return cast(Task, task)
 
 
-def tell_affordable(task: Any, flops: float | None) -> None:
+def tell_affordable(task: Task, flops: float | None) -> None:
     """Sets what a trial can afford (``Task.affordable_flops``), for the space that is made for the task next."""
     if flops is not None or getattr(task, "affordable_flops", None) is not None:
         with suppress(AttributeError):  # an object that takes no attributes
             task.affordable_flops = flops
 
 
-def make_evaluator(evaluator: Evaluator | None, task: Any, batch_size: int | None = None) -> Evaluator:
+def make_evaluator(evaluator: Evaluator | None, task: Task, batch_size: int | None = None) -> Evaluator:
     """The evaluator given, or training on the task (with batches of that size, if one is given)."""
     if evaluator is not None:
         return evaluator
@@ -165,7 +166,7 @@ def make_evaluator(evaluator: Evaluator | None, task: Any, batch_size: int | Non
     return Training(task) if batch_size is None else Training(task, batch_size=batch_size)
 
 
-def make_space(source: Source, task: Any) -> Space:
+def make_space(source: Source, task: Task) -> Space:
     """The space itself: a ``Space``, or what a function makes of the task.
 
     Raises:

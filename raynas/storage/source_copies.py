@@ -29,7 +29,7 @@ MOST_FILES, MOST_BYTES = 200, 4 * 2**20
 _NOTE = "origin.json"
 
 
-def kept(folder: Path, original: Path) -> Place | None:
+def copy_of(folder: Path, original: Path) -> Place | None:
     """The copy of a file; None where there is none.
 
     Args:
@@ -53,7 +53,7 @@ def keep(folder: Path, original: Path, *, anew: bool = False) -> Place:
     Raises:
         UserError: they are too many.
     """
-    known = kept(folder, original)
+    known = copy_of(folder, original)
     if known is not None and (not anew or not original.is_file()):
         return known
     if known is not None and known.alone:
@@ -76,7 +76,7 @@ def changed(folder: Path, originals: list[Path]) -> list[Path]:
     Args:
         originals: the files that a person named.
     """
-    pairs = [(place.path, place.original) for place in (kept(folder, path) for path in originals) if place]
+    pairs = [(place.path, place.original) for place in (copy_of(folder, path) for path in originals) if place]
     for tree, root in _trees(folder):
         pairs += [(copy, root / copy.relative_to(tree)) for copy in sorted(tree.rglob("*.py"))]
     return sorted({path for copy, path in pairs if path.is_file() and path.read_bytes() != copy.read_bytes()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -72,6 +72,19 @@ class Task(ABC):
         A task that always gives one dtype says so with a class attribute; its data is then not loaded for this.
         """
         return str(self.prepare(self.data.train_inputs[:2].clone()).dtype).removeprefix("torch.")
+
+    @property
+    def picture_sizes(self) -> Sequence[tuple[int, int]]:
+        """The (height, width) among which a search with a limit on time may choose; none where there is no choice."""
+        return ()
+
+    def sketch(self, size: tuple[int, int]) -> Task:
+        """A task like this one with random pictures of another of its sizes: to see how fast networks train on those.
+
+        Args:
+            size: one of ``picture_sizes``.
+        """
+        raise NotImplementedError(f"task {self.name!r} has pictures of one size")
 
     @property
     def output_shape(self) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from raynas.journal.events import decode, encode
 from raynas.journal.history import History
 from raynas.schedulers.rungs import Rungs
 from raynas.searchers import warm_start as warm
-from raynas.searchers.admission import Proposal
+from raynas.searchers.proposal import Proposal
 from raynas.searchers.searcher import ArchitectureSearcher
 from raynas.space import Architecture, Choice, Space
 from raynas.testing.contract import Contract, as_json

@@ -66,7 +66,7 @@ def answers(tracking_uri: str, *, artifact: bool = False) -> Iterator[None]:
         if artifact and isinstance(trouble, Denied | RunGone):
             trouble = Refused(str(trouble))
         elif artifact and not _is_of_the_network(error):
-            trouble = Refused(_words(error, tracking_uri))
+            trouble = Refused(_message(error, tracking_uri))
         raise trouble from None  # the other library's error may hold the address
 
 
@@ -89,7 +89,7 @@ def all_of(writes: Iterable[Callable[[], None]]) -> None:
 def _sorted(error: Exception, tracking_uri: str) -> StoreTrouble:
     from mlflow.exceptions import MlflowException
 
-    words = _words(error, tracking_uri)
+    words = _message(error, tracking_uri)
     status = _http_status(error, tracking_uri)
     if status in _NO_PERMISSION:
         return Denied(f"refused ({status}): {words}")
@@ -158,7 +158,7 @@ def _ask_for_status(tracking_uri: str) -> int | None:
     return None
 
 
-def _words(error: BaseException, tracking_uri: str) -> str:
+def _message(error: BaseException, tracking_uri: str) -> str:
     """The line that says something: SQLAlchemy and MLflow put advice and statements around what a library said."""
     import requests
     from mlflow.exceptions import MlflowException

@@ -189,31 +189,31 @@ def test_the_pace_is_a_dash_until_it_is_known() -> None:
     told.now += 60  # Ray's start does not count
     for number in range(3):
         assert pace.trials_per_hour(told.now) is None
-        assert pace.eta_words(told.now) == "–"
+        assert pace.eta_text(told.now) == "–"
         told.start(number)
         told.now += 10
         told.measure(number, 9, 0.5, "budget")
     assert pace.trials_per_hour(told.now) == pytest.approx(360)
-    assert pace.eta_words(told.now) == "about 1m10s"
+    assert pace.eta_text(told.now) == "about 1m10s"
     assert pace.share(told.now) == pytest.approx(0.3)
 
 
 def test_the_limit_that_comes_first_says_when_it_ends() -> None:
     told, pace = counted(1_000, 100.0)
-    assert pace.eta_words(told.now) == "within 1m40s"
+    assert pace.eta_text(told.now) == "within 1m40s"
     complete(told, range(3), 10)
-    assert pace.eta_words(told.now) == "1m10s"
+    assert pace.eta_text(told.now) == "1m10s"
     assert pace.share(told.now) == pytest.approx(0.3)
     told.now += 200
-    assert pace.eta_words(told.now) == "0s"
+    assert pace.eta_text(told.now) == "0s"
     assert pace.share(told.now) == 1.0
 
 
 def test_the_trials_that_are_left_are_counted_from_the_plan_until_there_is_a_pace() -> None:
     told, pace = counted(None, 100.0)
-    assert (pace.trials_words(told.now), pace.left_words(told.now)) == ("–", "1m40s")
+    assert (pace.trials_text(told.now), pace.time_left_text(told.now)) == ("–", "1m40s")
     told, pace = counted(20, 100.0)
-    assert pace.left_words(told.now) == "within 1m40s, at most 20 more trials"
+    assert pace.time_left_text(told.now) == "within 1m40s, at most 20 more trials"
     for plan, words in (({"trials": 31, "lines": []}, "about 31"), ({}, "–")):
         history = History()
         pace = Pace(history)
@@ -221,13 +221,13 @@ def test_the_trials_that_are_left_are_counted_from_the_plan_until_there_is_a_pac
         told.listeners += (lambda event, pace=pace, told=told: pace.take(event, told.now),)
         told.tell("search_started", name="f", objective=OBJECTIVE, spec={**SPEC, "time": 100.0}, seed=5, plan=plan)
         told.session(None, 100.0)
-        assert pace.trials_words(told.now) == words
+        assert pace.trials_text(told.now) == words
         told.now += 50
-        assert pace.trials_words(told.now) == words.replace("31", "15")
+        assert pace.trials_text(told.now) == words.replace("31", "15")
         told.session(None, 300.0, number=1)  # the first was killed at once; resumed with more time
-        assert pace.trials_words(told.now) == words.replace("31", "93")
+        assert pace.trials_text(told.now) == words.replace("31", "93")
     complete(told, range(3), 10)
-    assert pace.left_words(told.now) == "4m30s, about 27 more trials"
+    assert pace.time_left_text(told.now) == "4m30s, about 27 more trials"
 
 
 def test_a_reader_of_the_journal_has_the_same_pace_as_the_display() -> None:
@@ -235,21 +235,21 @@ def test_a_reader_of_the_journal_has_the_same_pace_as_the_display() -> None:
     complete(told, range(4), 100)
     told.tell("session_ended", session=0, reason="interrupted", message="")
     told.now += 50_000
-    assert Pace.of(History()).left_words(told.now) == ""
+    assert Pace.of(History()).time_left_text(told.now) == ""
     told.session(None, 1_000.0, number=1)
     told.now += 30  # Ray's start
     complete(told, range(4, 8), 10)
     read = Pace.of(pace._history)
     assert read.trials_per_hour(told.now) == pytest.approx(360)
-    for ask in (Pace.trials_per_hour, Pace.elapsed, Pace.share, Pace.left_words):
+    for ask in (Pace.trials_per_hour, Pace.elapsed, Pace.share, Pace.time_left_text):
         assert ask(read, told.now + 7) == ask(pace, told.now + 7)
-    assert read.left_words(told.now) == "8m50s, about 53 more trials"
+    assert read.time_left_text(told.now) == "8m50s, about 53 more trials"
 
 
 def test_without_limits_there_is_no_end_to_tell() -> None:
     told, pace = counted(None, None)
-    assert (pace.eta_words(told.now), pace.share(told.now)) == ("–", 0.0)
-    assert (pace.trials_words(told.now), pace.left_words(told.now)) == ("–", "")
+    assert (pace.eta_text(told.now), pace.share(told.now)) == ("–", 0.0)
+    assert (pace.trials_text(told.now), pace.time_left_text(told.now)) == ("–", "")
 
 
 def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:
@@ -262,7 +262,7 @@ def test_a_resumed_search_counts_its_own_pace_and_all_its_time() -> None:
     complete(told, range(4, 7), 10)
     assert pace.elapsed(told.now) == pytest.approx(430)
     assert pace.trials_per_hour(told.now) == pytest.approx(360)
-    assert pace.eta_words(told.now) == "about 30s"
+    assert pace.eta_text(told.now) == "about 30s"
 
 
 def test_a_clock_that_is_set_and_a_pause_are_not_the_searchs_time() -> None:
@@ -278,7 +278,7 @@ def test_a_clock_that_is_set_and_a_pause_are_not_the_searchs_time() -> None:
         told.measure(number, 9, 0.5, "budget")
     assert (pace.elapsed(now + 1), pace.share(now)) == (31.0, 0.3)
     assert pace.trials_per_hour(now) == pytest.approx(360)
-    assert pace.eta_words(now) == "about 1m10s"
+    assert pace.eta_text(now) == "about 1m10s"
 
 
 def test_json_is_the_journal_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

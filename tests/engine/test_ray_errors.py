@@ -16,7 +16,7 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayError, RaySystem
 from ray.tune import TuneError
 from torch import nn
 
-from raynas.engine.ray_errors import kept_error, lost_processes, lost_worker, why_ray_ended
+from raynas.engine.ray_errors import lost_processes, lost_worker, pickled_error, why_ray_ended
 from raynas.engine.session import Session
 from raynas.engine.supervisor import blame
 from raynas.engine.worker.messages import mistake, mistake_fields
@@ -183,7 +183,7 @@ def test_a_worker_says_where_it_is_and_raises_what_the_driver_knows(session: Ses
         ray.get(fail.remote())
     kept = tmp_path / "error.pkl"
     kept.write_bytes(cloudpickle.dumps(caught.value))  # as Tune keeps it for a trial
-    lost = lost_worker(kept_error(SimpleNamespace(pickled_error_file=str(kept))))
+    lost = lost_worker(pickled_error(SimpleNamespace(pickled_error_file=str(kept))))
     assert type(lost) is InfrastructureLost
     assert lost.message == "checkpoint cannot be written: Permission denied: /x"
     session.died(1, lost, begun=True)

@@ -17,7 +17,7 @@ from raynas.errors import SearchFolderError, TaskError
 from raynas.evaluators.execution import Execution
 from raynas.export import ExportError, export_model
 from raynas.export.runtime import prepare
-from raynas.results.saved_weights import kept_trials
+from raynas.results.saved_weights import trials_with_weights
 from raynas.tasks.digits import Digits
 
 FILES = ["architecture.json", "model.py", "model.safetensors", "preprocessing.json"]
@@ -123,7 +123,7 @@ def test_a_taken_folder_is_refused(home: Path, tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_kept(search: raynas.SearchResult, tmp_path: Path) -> None:
-    kept = [record.number for record in kept_trials(search)]
+    kept = [record.number for record in trials_with_weights(search)]
     assert len(kept) == 2
     assert search.best is not None
     assert search.best.number == kept[0]

@@ -13,11 +13,12 @@ from torch import nn
 
 from raynas.journal import History
 from raynas.schedulers.rungs import Rungs
-from raynas.searchers.admission import FAR_BEYOND, MOST_REFUSED, Admission, Proposal
+from raynas.searchers.admission import FAR_BEYOND, MOST_REFUSED, Admission
 from raynas.searchers.auto import AutoSearcher
 from raynas.searchers.evolution import EvolutionSearcher
 from raynas.searchers.local import LocalSearcher
 from raynas.searchers.predictor import PredictorSearcher
+from raynas.searchers.proposal import Proposal
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.reinforce import ReinforceSearcher
 from raynas.searchers.searcher import ArchitectureSearcher

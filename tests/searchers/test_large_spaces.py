@@ -47,7 +47,7 @@ def test_more_fillings_than_a_float_holds():
     )
     assert len(simulate(searcher, lambda architecture: sum(architecture.values()), 9)) == 19
     sizes = documents.sizes(space)
-    assert (words.size_words(sizes["size"]), sizes["size_without_recipe"]) == ("about 1.7e361", "1")
+    assert (words.format_size(sizes["size"]), sizes["size_without_recipe"]) == ("about 1.7e361", "1")
     assert space.size() > _TRIABLE  # so a plan has no end by it
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from space_templates import Lin, Scale
 from torch import nn
 
-from raynas.report.wording import size_words
+from raynas.report.wording import format_size
 from raynas.searchers.auto import AutoSearcher
 from raynas.space import Chain, Choice, Graph, Int, Repeat, Space, Sum, Zero, op
 from raynas.space.walk.size import Size, size
@@ -121,7 +121,7 @@ def test_what_is_bound_too_closely_is_bounded() -> None:
     assert 2**100 <= space.size() <= 2**160
     searcher = AutoSearcher(space, budget=10**60)
     assert re.fullmatch(r"predictor: .* trials in a space of at least [\de.+]+ architectures; .*", searcher.explain())
-    assert size_words(str(space.size()), space.size_exact).startswith("at least ")
+    assert format_size(str(space.size()), space.size_exact).startswith("at least ")
 
 
 def test_a_name_in_long_chains() -> None:

@@ -49,7 +49,7 @@ def resume(
       raynas resume first --take-new-files   (after all trials failed, and the task was mended)
     """
     from raynas import api
-    from raynas.cli.progress.lines import changed_words
+    from raynas.cli.progress.lines import describe_changes
     from raynas.cli.progress.watched import watched
     from raynas.cli.render.tables import print_status
 
@@ -62,7 +62,7 @@ def resume(
     if len(result.history.sessions) == sessions:
         if not json:
             print_status(result)
-        for line in [*changed_words(result.changed_files), _left(result)]:
+        for line in [*describe_changes(result.changed_files), _left(result)]:
             print(line, file=sys.stderr if json else sys.stdout)
         if result.status == "failed":
             raise typer.Exit(1)

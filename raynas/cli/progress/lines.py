@@ -96,10 +96,10 @@ class ProgressLines:
 
     def _outlook(self) -> None:
         """What is left, and what the latest trials have gained."""
-        from raynas.cli.progress.recent_gain import gain_words
+        from raynas.cli.progress.recent_gain import gain_text
 
         self._outlook_after = len(self._history.ended) * 3 // 2
-        left, gain = self._pace.left_words(self._clock()), gain_words(self._history)
+        left, gain = self._pace.time_left_text(self._clock()), gain_text(self._history)
         if left:  # at the end the outcome says the rest
             self._write(f"left: {left}" + (f"; {gain}" if gain else ""))
 
@@ -139,12 +139,12 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
     if files.get("taken"):
         said = [f"new files are taken: {', '.join(files['changed'])}"]
     else:
-        said = changed_words(files.get("changed", []))
+        said = describe_changes(files.get("changed", []))
     said += [f"arithmetic: {reason}"] if reason and event["session"] == 0 else []
     return said + ([f"strategy: {explanation}"] if explanation else [])
 
 
-def changed_words(files: Sequence[str | Path]) -> list[str]:
+def describe_changes(files: Sequence[str | Path]) -> list[str]:
     """That files of one's own have changed since a search began, and what becomes of that; nothing where none has."""
     if not files:
         return []

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from raynas.cli.progress.lines import remarks
 from raynas.cli.progress.pace import Pace
-from raynas.cli.progress.recent_gain import gain_words
+from raynas.cli.progress.recent_gain import gain_text
 from raynas.durations import brief_duration, format_duration
 from raynas.journal import History, TrialRecord
 from raynas.report.wording import counted, shown
@@ -65,7 +65,7 @@ class LiveDisplay:
         self._events: deque[dict[str, Any]] = deque()
         self._taking = False
         self._best: TrialRecord | None = self._history.best_trial
-        self._gain = gain_words(self._history)
+        self._gain = gain_text(self._history)
         self._clock = clock or RunningClock().seconds
         self._waiting, self._waiting_since = waiting, self._clock()
         self._spinner = Spinner("dots")
@@ -117,7 +117,7 @@ class LiveDisplay:
                 self._history.apply(event)
                 self._pace.take(event, self._clock())
                 self._wait(event)
-            self._best, self._gain = self._history.best_trial, gain_words(self._history)
+            self._best, self._gain = self._history.best_trial, gain_text(self._history)
         finally:
             self._taking = False
 
@@ -199,8 +199,8 @@ class LiveDisplay:
         return [
             _fact("trials/hour", "–" if rate is None else f"{rate:,.0f}", "bold"),
             _fact("training saved", f"{saved:.0%}", "bold"),
-            _fact("time left", self._pace.eta_words(now), "bold"),
-            _fact("trials left", self._pace.trials_words(now), "bold"),
+            _fact("time left", self._pace.eta_text(now), "bold"),
+            _fact("trials left", self._pace.trials_text(now), "bold"),
         ]
 
     def _table(self, width: int, rows: int) -> Table:

@@ -99,7 +99,7 @@ class Pace:
             return None
         return 3_600 * ended / (self.elapsed(now) - self._first_start)
 
-    def eta_words(self, now: float) -> str:
+    def eta_text(self, now: float) -> str:
         """When it will be over: by the trials that are left, or by the time that is left, whichever comes first."""
         trials, seconds = self.limits
         left = None if seconds is None else max(0.0, seconds - self.elapsed(now))
@@ -114,7 +114,7 @@ class Pace:
         # Where the trials' pace is not known yet, they may be made before the time is up.
         return f"within {format_duration(left)}" if trials is not None and by_trials is None else format_duration(left)
 
-    def trials_words(self, now: float) -> str:
+    def trials_text(self, now: float) -> str:
         """How many trials it can still make: by the limit on trials, or by the time that is left at the pace so far.
 
         Before there is a pace, the one of the plan that the search was begun with, where it has one.
@@ -129,11 +129,11 @@ class Pace:
         by_time = int(max(0.0, seconds - self.elapsed(now)) * rate / 3_600 + 1e-6)  # 30.999… is 31
         return f"{by_limit:,}" if by_limit is not None and by_limit <= by_time else f"about {by_time:,}"
 
-    def left_words(self, now: float) -> str:
+    def time_left_text(self, now: float) -> str:
         """Time and trials that are left: ``about 2m40s, 16 more trials``; "" where nothing is, or no limit is known."""
         if self.limits == (None, None) or self.share(now) >= 1:
             return ""
-        time, trials = self.eta_words(now), self.trials_words(now)
+        time, trials = self.eta_text(now), self.trials_text(now)
         known = [] if time == "–" else [time]
         known += [] if trials == "–" else [f"{trials} more trial{'' if trials in ('1', 'about 1') else 's'}"]
         return ", ".join(known)

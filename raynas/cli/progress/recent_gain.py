@@ -12,7 +12,7 @@ FORECAST = "as many trials again find a better one in about two searches of thre
 _PERFECT = {"val_accuracy": 1.0, "val_loss": 0.0}
 
 
-def gain_words(history: History) -> str:
+def gain_text(history: History) -> str:
     """``best 0.6100 after 10 trials, 0.6600 after 20, 0.6600 after 30: the last 10 gained nothing``; "" where it is
     too early to tell."""
     found = recent_gain(history)
@@ -27,9 +27,9 @@ def gain_words(history: History) -> str:
     return f"{text}: the last {found.trials:,} gained {gained}"
 
 
-def outlook_words(history: History) -> str:
+def outlook_text(history: History) -> str:
     """The same, and what more time would bring; "" where it is too early to tell."""
-    words, best, objective = gain_words(history), history.best_trial, history.objective
+    words, best, objective = gain_text(history), history.best_trial, history.objective
     if not words or best is None or objective is None:
         return ""
     perfect = history.value(best) == _PERFECT.get(objective.metric)

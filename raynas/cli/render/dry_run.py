@@ -8,7 +8,7 @@ from raynas.cli.console import make_console, say
 from raynas.counts import digits
 from raynas.durations import format_duration
 from raynas.objectives.objective import Objective
-from raynas.report.wording import counted, plan_lines, size_words
+from raynas.report.wording import counted, format_size, plan_lines
 
 if TYPE_CHECKING:
     from raynas.engine.dry_run import Plan
@@ -28,7 +28,7 @@ def print_plan(plan: Plan) -> None:
     console.print()
     if plan.data:
         say(console, f"data: {plan.data}")
-    say(console, f"architectures: {size_words(digits(plan.size), plan.size_exact)}; one of them:")
+    say(console, f"architectures: {format_size(digits(plan.size), plan.size_exact)}; one of them:")
     for line in plan.sample_text.splitlines():
         say(console, f"  {line}")
     console.print()

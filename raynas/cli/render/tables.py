@@ -13,12 +13,12 @@ from rich.table import Table
 from raynas.cli.console import make_console, make_table, say
 from raynas.cli.progress.lines import standing
 from raynas.cli.progress.pace import Pace
-from raynas.cli.progress.recent_gain import outlook_words
+from raynas.cli.progress.recent_gain import outlook_text
 from raynas.cli.render.finalist_training import finalist_training
 from raynas.durations import brief_duration, format_duration, typed_duration
 from raynas.journal.events import SessionEnd
 from raynas.journal.finalists import next_repeat
-from raynas.report.wording import big, brief, counted, flops_words, near, shown, size_words
+from raynas.report.wording import big, brief, counted, format_flops, format_size, near, shown
 
 if TYPE_CHECKING:
     from raynas.journal import TrialRecord
@@ -56,7 +56,7 @@ def print_outcome(result: SearchResult) -> None:
         _hole_by_hole(console, result, result.best)
         winner.print_recommendation(console, result)
     console.print()
-    if outlook := outlook_words(result.history):
+    if outlook := outlook_text(result.history):
         say(console, outlook)
     say(console, f"results: {near(result.folder)}")
     if result.best is not None:
@@ -88,7 +88,7 @@ def print_status(result: SearchResult) -> None:
         say(console, result.message)
     limit = f" of {format_duration(spec.time)}" if spec.time else ""
     left = "" if result.status in ("finished", "failed") else _left(result)
-    outlook = outlook_words(history)
+    outlook = outlook_text(history)
     for key, value in {
         "space": f"{spec.space}, task {spec.task}",
         "strategy": f"{spec.strategy}, scheduler {spec.scheduler}, seed {spec.seed}",
@@ -108,7 +108,7 @@ def print_status(result: SearchResult) -> None:
 def _left(result: SearchResult) -> str:
     """What is left of the limits; of a search that runs as of now."""
     last = result.history.sessions[-1].last_event_at if result.history.sessions else 0.0
-    return Pace.of(result.history).left_words(time.time() if result.status == "running" else last)
+    return Pace.of(result.history).time_left_text(time.time() if result.status == "running" else last)
 
 
 def print_list(found: list[SearchResult]) -> None:
@@ -191,8 +191,8 @@ def _size(entry: dict[str, Any]) -> str:
     """How large a space is; where only the recipe makes it infinite, its networks are what one wants to know."""
     size, bare = entry["size"], entry["size_without_recipe"]
     if size == "inf" and bare != "inf":
-        return f"{size_words(bare, entry['size_exact'])} networks, recipes without end"
-    return f"{size_words(size, entry['size_exact'])} architectures"
+        return f"{format_size(bare, entry['size_exact'])} networks, recipes without end"
+    return f"{format_size(size, entry['size_exact'])} architectures"
 
 
 def _domain(hole: dict[str, Any]) -> str:
@@ -264,7 +264,7 @@ def _refused(result: SearchResult) -> str:
     if not refused and not beyond:
         return ""
     affordable = result.spec.affordable_flops
-    limit = f" (more than {FAR_BEYOND:g} x {flops_words(affordable)})" if affordable is not None else ""
+    limit = f" (more than {FAR_BEYOND:g} x {format_flops(affordable)})" if affordable is not None else ""
     verb = "was" if refused == 1 else "were"
     line = f"{counted(refused, 'drawn architecture')} {verb} far beyond what a trial can afford{limit}"
     line += f", and {verb} not proposed"

@@ -151,7 +151,7 @@ class _Plan:
     def made(self) -> Fitted | None:
         sizes: list[Size | None] = [None]
         if self.components.given_evaluator is None and "size" not in self.asked.task_options:
-            sizes = list(getattr(self.components.task, "picture_sizes", ())) or [None]
+            sizes = [*getattr(self.components.task, "picture_sizes", ())] or [None]
         sizes, first = self._first(sizes)
         if first is None:
             return None
@@ -309,14 +309,17 @@ class _Plan:
 
     def _timed(self, size: Size | None, pace: Pace, full: float) -> tuple[Pace, dict[str, Any]]:
         """Batch size, and what a trial can afford, where its budget is a time; the default's pace with those."""
-        if self.components.given_evaluator is not None:
+        from raynas.evaluators.training import Training
+
+        evaluator = self.components.evaluator
+        if self.components.given_evaluator is not None or not isinstance(evaluator, Training):
             return pace, {}
         least = budget.least_samples(self.train_size, pace.batch_size, self.own_epochs)
         affordable = self.speed.affordable(size, full / least)
         settings: dict[str, Any] = {"affordable_flops": affordable}
         pace = self.speed.pace(size, affordable) or pace
         batch, pace = self._batch(size, affordable, pace, full)
-        if batch != self.components.evaluator.recipe.batch_size:
+        if batch != evaluator.recipe.batch_size:
             settings["batch_size"] = batch
         return pace, settings
 

@@ -80,7 +80,7 @@ class Speed:
 
     def samples(self) -> tuple[int, int]:
         """How many there are to train on, and to validate with."""
-        task = self.components.evaluator.task
+        task = self.components.evaluator.task or self.components.task
         with _measuring():
             train = int(getattr(task, "train_size", 0) or len(task.data.train_inputs))
             return train, int(getattr(task, "valid_size", 0) or len(task.data.valid_inputs))

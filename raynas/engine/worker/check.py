@@ -17,12 +17,12 @@ _CHARACTERS = 500  # of a foreign error's words
 
 
 def check_in_worker(
-    make_parts: Callable[[], tuple[Space, Evaluator]], context: TrialContext, watchdog: Watchdog, folder: Path
+    make_components: Callable[[], tuple[Space, Evaluator]], context: TrialContext, watchdog: Watchdog, folder: Path
 ) -> CheckFields:
     """Makes the space and the evaluator, and does one short step.
 
     Args:
-        make_parts: as for a trial.
+        make_components: as for a trial.
         context: as a trial has it.
         watchdog: the limit on a step's time.
         folder: where the watchdog leaves its note when the step hangs: Ray then starts another worker.
@@ -32,7 +32,7 @@ def check_in_worker(
     """
     try:
         timed_out_before(folder)
-        space, evaluator = make_parts()
+        space, evaluator = make_components()
         with watchdog.over(folder, what="one step of the default network"):
             measurement = evaluator.check(space, space.default(), context)
     except Exception as error:

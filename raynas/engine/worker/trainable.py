@@ -79,7 +79,7 @@ class WorkerSetup:
     affordable_flops: float | None = None
     working_folder: str | None = None
 
-    def make_parts(self) -> tuple[Space, Evaluator]:
+    def make_components(self) -> tuple[Space, Evaluator]:
         """The search's space and its evaluator, ready to start trials: what they share is loaded."""
         task = make_task(self.task, self.task_arguments, self.affordable_flops)
         space, evaluator = make_space(self.space, task), make_evaluator(self.evaluator, task, self.batch_size)
@@ -152,7 +152,7 @@ class TrialRunner(tune.Trainable):
     def _parts(self) -> tuple[Space, Evaluator]:
         """Space and evaluator, made once a process."""
         if self._made is None:
-            self._made = self.worker.make_parts()
+            self._made = self.worker.make_components()
         return self._made
 
     def _check(self) -> CheckFields:

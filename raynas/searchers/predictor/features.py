@@ -75,8 +75,8 @@ class Features:
         self._figures: dict[Figure, int] = {}
         self._learn(samples, self.holes.points(rows))
         one, other = (self.holes.points(rows[at::2]) for at in (0, 1))
-        (apart,) = self.holes.weighted(one, other, np.ones(self.holes.count))
-        self.common = _MEAN / (float(apart.mean()) or 1.0)
+        (distances,) = self.holes.weighted(one, other, np.ones(self.holes.count))
+        self.common = _MEAN / (float(distances.mean()) or 1.0)
 
     @classmethod
     def of(cls, space: Space) -> Features:

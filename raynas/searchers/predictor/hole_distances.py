@@ -112,9 +112,9 @@ class HoleDistances:
             for total, by in zip(found, weights, strict=True):
                 total += by[hole] * differ
         for column, hole in enumerate(self._hole_of_number):
-            apart = _apart(a.places[:, column], b.places[:, column])
+            distances = _distances(a.places[:, column], b.places[:, column])
             for total, by in zip(found, weights, strict=True):
-                total += by[hole] * apart
+                total += by[hole] * distances
         return found
 
     def _by_column(self, points: HolePoints, weights: Array) -> Array:
@@ -133,7 +133,7 @@ class HoleDistances:
         for column, hole in self._many:
             found[hole] = points.codes[:, column, None] != points.codes[None, :, column]
         for column, hole in enumerate(self._hole_of_number):
-            found[hole] = _apart(points.places[:, column], points.places[:, column])
+            found[hole] = _distances(points.places[:, column], points.places[:, column])
         return found
 
 
@@ -146,7 +146,7 @@ def _between(hole: Hole, values: Sequence[Any]) -> Array:
     return found
 
 
-def _apart(a: Array, b: Array) -> Array:
+def _distances(a: Array, b: Array) -> Array:
     found = np.abs(a[:, None] - b[None])
     found *= 2.0
     missing, gone = np.isnan(a), np.isnan(b)

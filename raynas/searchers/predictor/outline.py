@@ -124,7 +124,7 @@ def _reduce(part: Part) -> Part:
     if isinstance(part, Zero) or is_identity(part):
         return part
     if not part.open:
-        return Op(_Outlined, (("label", _words(part)),))
+        return Op(_Outlined, (("label", _label(part)),))
     if isinstance(part, Op):
         fixed = [f"{name}={value!r}" for name, value in part.arguments if not has_holes(value)]
         named = [f"{name}={value.name}" for name, value in part.arguments if getattr(value, "name", None)]
@@ -151,10 +151,10 @@ def _reduce(part: Part) -> Part:
     return part.with_nodes(tuple(nodes))
 
 
-def _words(part: Part) -> str:
+def _label(part: Part) -> str:
     """A fixed part in words that are the same in every process: without names of parts, which do not matter."""
     if isinstance(part, Chain):
-        return " ".join(_words(child) for _, child in part.parts)
+        return " ".join(_label(child) for _, child in part.parts)
     if isinstance(part, Graph):
         return re.sub(r"\s+", " ", repr(part))
     return str(part)

@@ -21,19 +21,19 @@ _SPREAD, _NOISE_SPREAD, _NOISE = 1.0, 1.5, 0.1
 _STEPS = 40
 
 
-def relevance(apart: Array, targets: Array, common: float) -> Array:
+def relevance(distances: Array, targets: Array, common: float) -> Array:
     """A weight for each hole.
 
     Args:
-        apart: distances by each hole among n observations, shape ``(holes, n, n)``.
+        distances: distances by each hole among n observations, shape ``(holes, n, n)``.
         targets: n figures, standardised.
         common: the weight of every hole when nothing is known.
     """
-    holes = len(apart)
+    holes = len(distances)
     spreads = np.array([_SPREAD] * holes + [_NOISE_SPREAD])
 
     def loss(logs: Array) -> tuple[float, Array]:
-        value, slopes = log_loss(apart, targets, common * np.exp(logs[:holes]), _NOISE * math.exp(logs[holes]))
+        value, slopes = log_loss(distances, targets, common * np.exp(logs[:holes]), _NOISE * math.exp(logs[holes]))
         return value + float(((logs / spreads) ** 2).sum()) / 2, slopes + logs / spreads**2
 
     found = minimize(loss, np.zeros(holes + 1), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
@@ -45,10 +45,10 @@ def log_prior(weights: Array, common: float) -> float:
     return -float((np.log(weights / common) ** 2).sum()) / (2 * _SPREAD**2)
 
 
-def log_loss(apart: Array, targets: Array, weights: Array, noise: float) -> tuple[float, Array]:
+def log_loss(distances: Array, targets: Array, weights: Array, noise: float) -> tuple[float, Array]:
     """The negative log marginal likelihood, and its slopes by the logarithms of the weights and of the noise."""
     n = len(targets)
-    kernel = np.exp(-np.tensordot(weights, apart, 1))
+    kernel = np.exp(-np.tensordot(weights, distances, 1))
     factor = cho_factor(kernel + noise * np.eye(n), lower=True, check_finite=False)
     solved = cho_solve(factor, targets, check_finite=False)
     variance = (float(targets @ solved) + 1) / (n + 1)
@@ -56,6 +56,6 @@ def log_loss(apart: Array, targets: Array, weights: Array, noise: float) -> tupl
     inverse = cho_solve(factor, np.eye(n), check_finite=False)
     by_kernel = 0.5 * (inverse - np.outer(solved, solved) / variance)
     slopes = np.empty(len(weights) + 1)
-    slopes[:-1] = -weights * np.tensordot(apart, by_kernel * kernel, 2)
+    slopes[:-1] = -weights * np.tensordot(distances, by_kernel * kernel, 2)
     slopes[-1] = noise * float(np.trace(by_kernel))
     return value, slopes

@@ -101,7 +101,7 @@ class PredictorSearcher(ArchitectureSearcher):
             raise SpecError(f"kappa={self.kappa} would avoid what is not known; give 0 or more")
         self._ranking = Ranking()
         self._learned: tuple[History, int, Array] | None = None  # this and the next three are caches
-        self._lots: dict[int, float] = {}
+        self._draws: dict[int, float] = {}
         self._neighbours: dict[Architecture, Sequence[Architecture]] = {}
         self._pooled: tuple[int, list[Architecture]] | None = None
 
@@ -237,14 +237,14 @@ class PredictorSearcher(ArchitectureSearcher):
         return sorted(self._selection([-minus for _, minus in self._ranking.order], self.fitted))
 
     def _selection(self, ranked: Sequence[int], most: int) -> list[int]:
-        """Of trials, worst first, so many: the best half, and others by lot (each trial's lot is always the same)."""
+        """``most`` of the trials, worst first: the best half, and others at random (a trial's draw never changes)."""
         if len(ranked) <= most:
             return list(ranked)
         cut = len(ranked) - most // 2
         for number in ranked[:cut]:
-            if number not in self._lots:
-                self._lots[number] = random.Random(f"{self.seed}/fit/{number}").random()
-        drawn = set(sorted(ranked[:cut], key=self._lots.__getitem__)[: most - most // 2])
+            if number not in self._draws:
+                self._draws[number] = random.Random(f"{self.seed}/fit/{number}").random()
+        drawn = set(sorted(ranked[:cut], key=self._draws.__getitem__)[: most - most // 2])
         return [*(number for number in ranked[:cut] if number in drawn), *ranked[cut:]]
 
     def _near(self, architecture: Architecture) -> Sequence[Architecture]:
@@ -269,7 +269,7 @@ class PredictorSearcher(ArchitectureSearcher):
 
         def draw(rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
             drawn = [self.space.sample(rng) for _ in range(self.SPREAD)]
-            apart = np.mean(list(features.distances(features.points(drawn), latest).values()), axis=0).min(axis=1)
-            return drawn[int(np.argmax(np.round(apart, 6)))], {"kind": "random", "candidate": "farthest"}
+            distances = np.mean(list(features.distances(features.points(drawn), latest).values()), axis=0).min(axis=1)
+            return drawn[int(np.argmax(np.round(distances, 6)))], {"kind": "random", "candidate": "farthest"}
 
         return draw

@@ -38,7 +38,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from raynas.journal.history import LOWEST, History, TrialRecord
-from raynas.searchers.ranking import FAILED, Ranking, Score, blameless
+from raynas.searchers.ranking import FAILED, Ranking, Score, tells_nothing
 from raynas.space import Choice, Int, Space
 from raynas.space.template.nodes import Hole
 from raynas.space.template.values import exact
@@ -98,7 +98,7 @@ class Memory:
                 self._frozen.pop(number, None)
             if key > LOWEST:
                 insort(self.ranked, (key, -number))
-            elif blameless(history.trials[number]):
+            elif tells_nothing(history.trials[number]):
                 continue
             self._usable[number] = key
         self._read = len(history.judged)

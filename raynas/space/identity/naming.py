@@ -84,10 +84,10 @@ def _rows(depth: int, name: str, part: Part | None, rows: list[tuple[int, str, s
                 source = "" if edge.label == edge.source else f" from {edge.source}"
                 _rows(depth + 2, f"{edge.label}{source}", edge.part, rows)
     else:
-        rows.append((depth, name, _words(part)))
+        rows.append((depth, name, _part_text(part)))
 
 
-def _words(part: Any) -> str:
+def _part_text(part: Any) -> str:
     if part is None:
         return "as it is"
     if isinstance(part, Op):

@@ -162,7 +162,7 @@ def _values(contents: tuple[Any, ...], labels: list[str] | None) -> list[Any]:
             values.append(content)
             continue
         rivals = [other for other, name in zip(contents, bases, strict=True) if name == base]
-        values.append(_apart(content, rivals, base) if len(rivals) > 1 else base)
+        values.append(_distinct_label(content, rivals, base) if len(rivals) > 1 else base)
     return values
 
 
@@ -178,7 +178,7 @@ def _base_label(content: Any) -> str:
     return snake(type(content).__name__)
 
 
-def _apart(content: Any, rivals: list[Any], base: str) -> str:
+def _distinct_label(content: Any, rivals: list[Any], base: str) -> str:
     """A label with the literal arguments in which operations of one class differ: ``conv2d_kernel_size3``."""
     if not isinstance(content, Op) or not all(isinstance(rival, Op) for rival in rivals):
         raise SpaceError(

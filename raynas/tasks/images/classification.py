@@ -20,7 +20,7 @@ from raynas.tasks.images.decode import FITS, Fit
 from raynas.tasks.images.identity import identify, identify_again, source_at
 from raynas.tasks.images.layout import LAYOUTS, Layout
 from raynas.tasks.images.levels import Levels, refuse_deep
-from raynas.tasks.images.losses import Losses, kinds_in_words
+from raynas.tasks.images.losses import Losses, describe_kinds
 from raynas.tasks.images.sizes import choices, largest_side
 from raynas.tasks.images.source import Source
 from raynas.tasks.images.summary import summary_of
@@ -224,7 +224,7 @@ class ImageClassification(Task):
                 file=sys.stderr,
             )
         if about.passed_over:
-            print(f"passed over in {about.source}: {kinds_in_words(dict(about.passed_over))}", file=sys.stderr)
+            print(f"passed over in {about.source}: {describe_kinds(dict(about.passed_over))}", file=sys.stderr)
         if about.blank:
             print(f"{about.blank} of {about.size} images in {about.source} are of one value each", file=sys.stderr)
 

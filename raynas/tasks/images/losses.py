@@ -94,7 +94,7 @@ class Losses:
         return f"; class {label!r} lost most ({lost}{of})"
 
 
-def kinds_in_words(kinds: Mapping[str, int]) -> str:
+def describe_kinds(kinds: Mapping[str, int]) -> str:
     """``"12 .txt, 3 broken links"``: the commonest first, a few of them."""
     ordered = sorted(kinds.items(), key=lambda one: (-one[1], one[0]))
     words = ", ".join(f"{count} {kind}" for kind, count in ordered[:_KINDS])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from raynas.tasks.images.cache import About
 from raynas.tasks.images.decode import Fit
-from raynas.tasks.images.losses import kinds_in_words
+from raynas.tasks.images.losses import describe_kinds
 
 _CLASSES = 5
 
@@ -21,7 +21,7 @@ def summary_of(about: About, valid_size: int, fit: Fit) -> str:
     """
     channels, height, width = about.shape
     kind = "grey" if channels == 1 else "colour"
-    words = f"{about.size:,} images in {len(about.classes)} classes ({classes_in_words(about.classes, about.counts)}), "
+    words = f"{about.size:,} images in {len(about.classes)} classes ({describe_classes(about.classes, about.counts)}), "
     words += f"{height}x{width} {kind}"
     if about.fitted:
         how = "scaled, cropped to the middle" if fit == "crop" else "resized"
@@ -40,14 +40,14 @@ def summary_of(about: About, valid_size: int, fit: Fit) -> str:
     if about.unreadable:
         words += f"; {about.unreadable} skipped as unreadable"
     if about.passed_over:
-        words += f"; passed over: {kinds_in_words(dict(about.passed_over))}"
+        words += f"; passed over: {describe_kinds(dict(about.passed_over))}"
     if about.empty:
         words += f"; no images of {', '.join(about.empty[:_CLASSES])}"
         words += f" and {len(about.empty) - _CLASSES} more" if len(about.empty) > _CLASSES else ""
     return words
 
 
-def classes_in_words(classes: Sequence[str], counts: Sequence[int]) -> str:
+def describe_classes(classes: Sequence[str], counts: Sequence[int]) -> str:
     """``"cat: 40, dog: 38 and 8 more"``: the first few names with their images."""
     named = ", ".join(f"{_short(name)}: {count:,}" for name, count in zip(classes[:_CLASSES], counts, strict=False))
     return named + (f" and {len(classes) - _CLASSES} more" if len(classes) > _CLASSES else "")

@@ -13,7 +13,7 @@ from raynas.evaluators import checkpoint
 from raynas.evaluators.evaluator import State, TrialContext
 from raynas.evaluators.loop import TrainingEvaluation
 from raynas.evaluators.recipe import Recipe
-from raynas.results.saved_weights import kept_weights
+from raynas.results.saved_weights import saved_weights
 from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.digits import Digits
 
@@ -39,14 +39,14 @@ def test_a_checkpoint_from_mid_step_is_used_only_with_statistics_of_its_own(tmp_
     evaluation.one_batch()
     save(renewed=False)
     with pytest.raises(SearchFolderError, match="middle of its first step.*let it go on: raynas resume s"):
-        kept_weights(result, record)
+        saved_weights(result, record)
     save(renewed=True)
-    assert kept_weights(result, record).partial
+    assert saved_weights(result, record).partial
     next(evaluation.measurements())
     whole = save(renewed=False)
     evaluation.one_batch()
     save(renewed=False)
-    found = kept_weights(result, record)
+    found = saved_weights(result, record)
     assert (found.step, found.partial) == (1, False)
     for name, tensor in found.tensors.items():
         assert torch.equal(tensor, whole.tensors[f"model.{name}"])
