@@ -38,12 +38,13 @@ from raynas.spec.components import (
     preflight,
     resolve,
     settled_finalists,
+    with_limits,
 )
 from raynas.spec.reading import read_spec
-from raynas.spec.references import source_of
+from raynas.spec.references import TRAINING, source_of
 from raynas.spec.settings import ResolvedSpec, SearchSpec, Settings
 from raynas.spec.warm_start import absolute, read_warm_start
-from raynas.storage.search_folder import FolderLock, SearchFolder, home_folder, is_locked
+from raynas.storage.search_folder import FolderLock, SearchFolder, home_folder, is_locked, require_writable
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
@@ -66,7 +67,8 @@ def search(
     Args:
         space: an entry point's name, ``path/file.py:name``, a ``Space``, or a function of the task that returns one.
         task: an entry point's name, ``path/file.py:name``, or a ``Task``.
-        evaluator: an ``Evaluator``; default: training on the task.
+        evaluator: an entry point's name, ``path/file.py:name``, an ``Evaluator``, or a training loop of your own, a
+            generator function of the network and the trial (docs/own/evaluator.md); default: training on the task.
         config: a YAML file with space, task and settings; what is given here overrides it.
         home: the folder of all searches; default: ``$RAYNAS_HOME`` or ``./raynas-runs``.
         progress: called with every journal event (docs/journal.md).
@@ -79,6 +81,7 @@ def search(
         UserError: the search cannot be run so; nothing was written.
     """
     home = home_folder(home)
+    require_writable(home)
     with early_start() as start:
         spec, components, earlier, named, fitted = _prepare(space, task, evaluator, config, home, settings, start)
         folder = SearchFolder(home, spec.name)
@@ -129,7 +132,8 @@ def _prepare(
             once.
     """
     given = {key: value for key, value in settings.items() if key != "seconds"}
-    given |= {"space": label(space), "task": label(task), "time": settings.get("seconds")}
+    given |= {"space": label(space), "task": label(task), "evaluator": label(evaluator)}
+    given["time"] = settings.get("seconds")
     asked = read_spec(Path(config) if config is not None else None, given)
     asked = replace(
         asked,
@@ -142,21 +146,25 @@ def _prepare(
     if asked.name:
         SearchFolder(home, asked.name).require_free()
     check_asked(asked)
+    settled_finalists(with_limits(asked))
     asked, store = take_address(asked, home)
     prepare_environment(asked.workers, asked.address)
     _require_room(asked)
     for group, which in SETTING_OF.items():
         if not asked[which].startswith("<"):
             require_known(group, asked[which])
-    own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task"))
+    trains = asked.evaluator == TRAINING or is_file(asked.evaluator)
+    own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task", "evaluator"))
     paths.home_folder()  # Ray cannot be imported without one
     if not own:
-        start(asked, evaluator is None)
+        start(asked, trains)
     space_source = source_of("raynas.spaces", asked.space if space is None else space)
     task_source = source_of("raynas.tasks", asked.task if task is None else task, [space_source])
-    start(asked, evaluator is None)
+    evaluator = asked.evaluator if evaluator is None else evaluator
+    evaluator_source = source_of("raynas.evaluators", evaluator, [space_source, task_source])
+    start(asked, trains)
     asked, side = sized(asked), asked.image_size
-    components = find_components(space_source, task_source, evaluator, asked)
+    components = find_components(space_source, task_source, evaluator_source, asked)
     if side is not None and hasattr(components.task, "require_side"):
         components.task.require_side(side)
     spec = resolve(asked, components, home)

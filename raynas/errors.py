@@ -23,6 +23,10 @@ class TaskError(UserError):
     """Data or a task that cannot be used."""
 
 
+class EvaluatorError(UserError):
+    """An evaluator, or a training loop of a person's own, that does not measure as it must."""
+
+
 class SpecError(UserError):
     """A search's settings (file or flags) that cannot be run."""
 
@@ -56,13 +60,13 @@ class WorkerLost(Exception):
 
     Args:
         message: why, in one line.
-        words: all that is known of it (default: the message).
+        details: all that is known of it (default: the message).
     """
 
-    def __init__(self, message: str, words: str | None = None) -> None:
+    def __init__(self, message: str, details: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.words = message if words is None else words
+        self.details = message if details is None else details
 
 
 class WorkerOutOfMemory(WorkerLost):

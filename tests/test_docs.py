@@ -26,7 +26,9 @@ RUN = {"bash", "python"}
 PATIENCE = 1_800
 #: From this heading on the README needs nothing of what is above it: a part by itself.
 OWN = "## A search space of your own"
-SLOW = {"README.md: own", "export.md"}
+#: What a newcomer reads first; with all that follows up to ``OWN`` it is run once more among the slow tests.
+TOUR = "## Your own images"
+SLOW = {"README.md: all", "README.md: own", "export.md", "evaluator.md"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -37,8 +39,12 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 def parts() -> Iterator[Any]:
     """Pages, and pieces of the README, that have something to run."""
     for page in PAGES:
-        tour, heading, own = page.read_text(encoding="utf-8").partition(OWN if page is README else "\0")
-        for text, name in ((tour, page.name), (heading + own, f"{page.name}: own")):
+        whole = page.read_text(encoding="utf-8")
+        pieces = {page.name: whole}
+        if page is README:
+            before, heading, own = whole.partition(OWN)
+            pieces = {"README.md": before.partition(TOUR)[0], "README.md: all": before, "README.md: own": heading + own}
+        for name, text in pieces.items():
             found = BLOCK.findall(text)
             if RUN & {language for language, _ in found}:
                 yield pytest.param(found, id=name, marks=(pytest.mark.slow,) if name in SLOW else ())
@@ -88,7 +94,7 @@ def test_searches_that_run_here_have_budgets_in_trials() -> None:
             assert all("--dry-run" in line for line in timed), f"{page.name}: {timed}"
 
 
-@pytest.mark.parametrize("file", ["my_space.py", "my_task.py", "my_searcher.py"])
+@pytest.mark.parametrize("file", ["my_space.py", "my_task.py", "my_training.py", "my_searcher.py"])
 def test_ones_own_takes_less_than_25_lines(file: str) -> None:
     own = next(text for _, text in blocks(README) if text.startswith(f"# {file}"))
     assert len(own.splitlines()) < 25

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from raynas.costs.products import UncountedProducts, tell_unknown
+from raynas.costs.products import UncountedProducts, warn_of_unknown
 
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 
@@ -40,7 +40,7 @@ def forward_flops(module: nn.Module, *inputs: Tensor) -> int:
         stack.enter_context(products)  # outside: the counter takes operations apart before they come here
         stack.enter_context(counter)
         module(*inputs)
-    tell_unknown(type(module).__name__, products.unknown)
+    warn_of_unknown(type(module).__name__, products.unknown)
     return counter.get_total_flops() + products.flops + sum(counted)
 
 

@@ -69,7 +69,7 @@ def _may_multiply(func: Any) -> bool:
     return _PRODUCTS.search(func.overloadpacket.__name__) is not None
 
 
-def tell_unknown(module: str, unknown: set[str]) -> None:
+def warn_of_unknown(module: str, unknown: set[str]) -> None:
     """Warns of operations whose cost is not known: each once a process."""
     new = sorted(unknown - _told)
     if new:

@@ -103,6 +103,9 @@ class JournallingScheduler(RungScheduler):
         if "failure" in report:
             self._session.failed(number, **report["failure"])
             return TrialScheduler.STOP
+        if "ended" in report:
+            self._session.evaluator_ended(number)
+            return TrialScheduler.STOP
         if "paused" in report:
             return TrialScheduler.STOP
         if "disk_full" in report:

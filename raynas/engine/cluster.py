@@ -87,6 +87,11 @@ def require_room(address: str | None, *, cpus_per_trial: float, gpus_per_trial: 
         raise ClusterError(_no_room(cpus_per_trial, gpus_per_trial or 0, [{"CPU": available_cpus(), "GPU": gpus}]))
 
 
+def cpus_for(workers: int | None, cpus_per_trial: float) -> int | None:
+    """How many CPUs a private Ray is given for so many trials at once; None: all that there are."""
+    return None if workers is None else max(1, math.ceil(workers * cpus_per_trial))
+
+
 @contextmanager
 def cluster(
     workers: int | None,
@@ -114,7 +119,7 @@ def cluster(
         ClusterError: no cluster answers at ``address``, or no node of it has room for a trial, or not for all workers.
     """
     prepare_environment(workers, address)
-    cpus = None if workers is None else max(1, math.ceil(workers * cpus_per_trial))
+    cpus = cpus_for(workers, cpus_per_trial)
     with _ray(address, cpus, training):
         _silence()
         slots = _slots(workers, max_concurrent, cpus_per_trial, gpus_per_trial, device)

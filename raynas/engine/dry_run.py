@@ -8,6 +8,7 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 
+from raynas.engine.cluster import slots_here
 from raynas.engine.time_plan.plan import Fitted
 from raynas.evaluators.evaluator import TrialContext
 from raynas.resources import available_cpus
@@ -66,8 +67,12 @@ def make_plan(spec: ResolvedSpec, components: Components, fitted: Fitted | None 
         components: of the search.
         fitted: what was decided from the search's time, where something was.
     """
-    workers = spec.workers or max(1, int(available_cpus() / spec.cpus_per_trial))
-    workers = min(workers, spec.max_concurrent or workers)
+    slots = slots_here(spec)
+    if slots is None:  # a cluster: only Ray knows what room it has
+        workers = spec.workers or max(1, int(available_cpus() / spec.cpus_per_trial))
+        workers = min(workers, spec.max_concurrent or workers)
+    else:
+        workers = slots.workers
     if step_seconds(spec) is None:
         evaluator = copy.copy(components.evaluator)
         context = TrialContext(0, spec.seed, spec.epochs, precision=spec.precision)

@@ -9,12 +9,11 @@ would see half-made modules.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from raynas.engine.cluster import private_ray
+from raynas.engine.cluster import cpus_for, private_ray
 from raynas.spec.settings import SearchSpec
 
 #: Takes the settings, and whether trials are trainings.
@@ -35,9 +34,8 @@ def early_start() -> Iterator[Start]:
             return
         from ray import tune  # noqa: F401 - see above
 
-        workers, cpus = spec.workers, spec.cpus_per_trial
         begun = threading.Event()
-        arguments = None if workers is None else max(1, math.ceil(workers * cpus)), training, begun, left, gone
+        arguments = cpus_for(spec.workers, spec.cpus_per_trial), training, begun, left, gone
         threads.append(threading.Thread(target=_hold, args=arguments, name="raynas-ray", daemon=True))
         threads[0].start()
         begun.wait()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from raynas import modules
 from raynas.errors import SpecError
-from raynas.evaluators.evaluator import Evaluator
 from raynas.registry import is_file
 from raynas.results.components import require_same_space, resumed_source
 from raynas.results.result import SearchResult
@@ -24,7 +23,7 @@ from raynas.storage.search_folder import SearchFolder
 
 def own_files(spec: ResolvedSpec) -> list[Path]:
     """The files of a person's own that a search was begun with."""
-    references = [spec[which] for which in ("space", "task", "strategy", "scheduler")]
+    references = [spec[which] for which in ("space", "task", "strategy", "scheduler", "evaluator")]
     return [original_of(reference) for reference in references if not reference.startswith("<") and is_file(reference)]
 
 
@@ -42,7 +41,7 @@ def voided(result: SearchResult) -> list[int]:
 
 
 def renewed_components(
-    result: SearchResult, *, space: object = None, task: object = None, evaluator: Evaluator | None = None
+    result: SearchResult, *, space: object = None, task: object = None, evaluator: object = None
 ) -> Components:
     """The components of a begun search as its files are now; nothing is copied yet.
 
@@ -61,7 +60,9 @@ def renewed_components(
     modules.forget([*changed_files(result), *folder.source.rglob("*.py"), *own_files(spec)])
     space_source = _source("raynas.spaces", spec.space, space, folder, [])
     task_source = _source("raynas.tasks", spec.task, task, folder, [space_source])
-    components = find_components(space_source, task_source, evaluator, spec)
+    beside = [space_source, task_source]
+    evaluator_source = _source("raynas.evaluators", spec.evaluator, evaluator, folder, beside)
+    components = find_components(space_source, task_source, evaluator_source, spec)
     require_same_space(result, components.space)
     return components
 

@@ -126,8 +126,9 @@ def run(
         more: optional fields of ``session_started`` (docs/journal.md).
     """
     from raynas.engine.interrupt import interruptible
+    from raynas.engine.stages import run_stages
     from raynas.engine.supervisor import supervise
-    from raynas.engine.worker.trainable import WorkerSetup
+    from raynas.engine.worker.setup import WorkerSetup
 
     cost = cost_of(components, spec.trial_timeout)
     searcher = make_searcher(spec, components.space, folder, cost)
@@ -179,7 +180,7 @@ def run(
                 space=components.space_source,
                 task=components.task_source,
                 task_arguments=task_arguments(spec),
-                evaluator=components.given_evaluator,
+                evaluator=components.evaluator_source,
                 folder=folder,
                 seed=spec.seed,
                 max_steps=spec.epochs,
@@ -195,7 +196,14 @@ def run(
                 affordable_flops=spec.affordable_flops,
                 working_folder=working_folder(),
             )
-            _supervise_to_the_end(session, lambda: supervise(session, setup, slots))
+            stages = list(components.evaluator.stages(components.space))
+
+            def run_all() -> None:
+                run_stages(session, stages, setup, slots, alone=spec.address is None)
+                if session.stop_reason is None:
+                    supervise(session, setup, slots)
+
+            _supervise_to_the_end(session, run_all)
     finally:
         writer.close()
         folder.stop.unlink(missing_ok=True)
@@ -214,7 +222,7 @@ def _explanation(session: Session) -> str:
 def _cluster(spec: ResolvedSpec, components: Components) -> AbstractContextManager[Slots]:
     wanted = ("max_concurrent", "cpus_per_trial", "gpus_per_trial", "device")
     limits = {key: spec[key] for key in wanted}
-    return cluster(spec.workers, spec.address, training=components.given_evaluator is None, **limits)
+    return cluster(spec.workers, spec.address, training=components.evaluator.task is not None, **limits)
 
 
 def _supervise_to_the_end(session: Session, run: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ from raynas.errors import UserError, WorkerLost
 from raynas.journal import History, TrialRecord, Writer
 from raynas.journal.events import (
     ELAPSED,
+    EVALUATOR_ENDED,
     MESSAGE_CHARACTERS,
     STATE_OF_STOP,
     TRACEBACK_CHARACTERS,
@@ -319,6 +320,15 @@ class Session:
             self._write_end(trial, decision.reason, missing)
         return decision.action
 
+    def evaluator_ended(self, number: int) -> None:
+        """The evaluator needs no further step: the last measurement counts as that of the full budget."""
+        trial = self.history.trials[number]
+        if trial.terminal:
+            return
+        if trial.repeat_of is None:
+            self.rule.record(number, self.rule.max_steps, self._value(trial.measurements[-1].metrics))
+        self._write_end(trial, EVALUATOR_ENDED, rung=self.rule.max_steps)
+
     def failed(self, number: int, reason: FailureReason, error: ErrorFields | None) -> None:
         """The trial cannot go on."""
         trial = self.history.trials[number]
@@ -340,7 +350,7 @@ class Session:
             if not self.history.trials[number].terminal:
                 self._unfinished.appendleft(number)
             return
-        error: ErrorFields = {"type": WorkerLost.__name__, "message": lost.message, "traceback": lost.words}
+        error: ErrorFields = {"type": WorkerLost.__name__, "message": lost.message, "traceback": lost.details}
         self.failed(number, reason_of(lost), error)
 
     def disk_full(self, words: str) -> None:
@@ -348,7 +358,9 @@ class Session:
         self.message = f"{words}; make room and resume the search"
         self.stop("disk_full")
 
-    def _write_end(self, trial: TrialRecord, reason: str, error: ErrorFields | None = None) -> None:
+    def _write_end(
+        self, trial: TrialRecord, reason: str, error: ErrorFields | None = None, rung: int | None = None
+    ) -> None:
         state = STATE_OF_STOP.get(reason, "failed")
         error = error and self._shortened(trial.number, error)
         self.record(
@@ -359,6 +371,7 @@ class Session:
             error=error,
             steps=trial.steps,
             seconds=trial.seconds,
+            **({} if rung is None else {"rung": rung}),
         )
         self.weights.ended(trial)
         if trial.number == self._check:

@@ -22,7 +22,7 @@ from raynas.errors import DiskFull, WorkerLost
 from raynas.journal.events import ErrorFields
 
 if TYPE_CHECKING:
-    from raynas.engine.worker.trainable import WorkerSetup
+    from raynas.engine.worker.setup import WorkerSetup
 
 #: Ray ended so often without any trial making progress: something is broken that trying again does not mend.
 _FRUITLESS = 3

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 KEEP = 2  # the newest, and one to fall back on
 VERSION = 1
-#: In the values of a trial's checkpoint: the evaluation's own, and all measurements so far.
-EVALUATION, MEASURED = "evaluation", "measured"
+#: In the values of a trial's checkpoint: the evaluation's own, all measurements so far, and (true, if there) that the
+#: evaluator needs no further step.
+EVALUATION, MEASURED, ENDED = "evaluation", "measured", "ended"
 #: In an evaluation's values: the batch-norm statistics are those of the weights beside them. States that earlier
 #: releases took in mid-step lack it, and averaged weights have the statistics of an earlier step there.
 RENEWED = "statistics_renewed"

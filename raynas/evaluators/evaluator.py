@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,6 +116,9 @@ class Evaluation(ABC):
     def measurements(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Measurement]:
         """Goes on from where the evaluation stands: a measurement per step, up to the context's ``max_steps``.
 
+        It may end before that, where more steps would change nothing: the last measurement then counts as that of the
+        full budget.
+
         Args:
             should_stop: asked every batch. When it says yes the iterator ends, also in mid-step, without a
                 measurement, and :meth:`state` holds the point reached.
@@ -124,12 +127,39 @@ class Evaluation(ABC):
         """
 
     @abstractmethod
-    def state(self) -> State:
-        """The point reached, complete enough that a fresh evaluation which loads it gives the same measurements."""
+    def state(self) -> State | None:
+        """The point reached, complete enough that a fresh evaluation which loads it gives the same measurements.
+
+        None in mid-step, where nobody can go on from there: the trial goes on from its last measurement then.
+        """
 
     @abstractmethod
     def load(self, state: State) -> None:
         """Puts a fresh evaluation (same space, architecture, context) at the point where ``state`` was taken."""
+
+
+class Stage(ABC):
+    """Work that an evaluator needs once, before the trials: a supernet is trained, latencies are measured.
+
+    It is driven like a trial, with a checkpoint after every step, and can be interrupted like one. What its evaluation
+    holds at the end (:meth:`Evaluation.state`) is the stage's *artifact*.
+
+    Attributes:
+        name: unique among the stages of an evaluator; letters, digits, ``-`` and ``_``.
+        steps: how many measurements it makes, at most.
+    """
+
+    name: str
+    steps: int
+
+    @abstractmethod
+    def start(self, space: Space, context: TrialContext) -> Evaluation:
+        """The work, to be gone on with from a state that is loaded, or from its beginning.
+
+        Args:
+            space: the search's.
+            context: seed, threads and device count; ``max_steps`` is ``steps``.
+        """
 
 
 class Evaluator(ABC):
@@ -148,12 +178,28 @@ class Evaluator(ABC):
     #: The data that it measures on; None: it needs none, or has its own.
     task: Task | None = None
 
+    @property
+    def title(self) -> str:
+        """What it is called before people."""
+        return type(self).__name__
+
     @abstractmethod
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> Evaluation:
         """A fresh evaluation. Exceptions (an architecture that cannot be built, no memory) go up to the driver."""
 
     def load(self) -> None:
         """Loads what all trials of a process share, such as data, before the first of them: no trial pays for it."""
+        return None
+
+    def stages(self, space: Space) -> Sequence[Stage]:
+        """Work to be done once, before the first trial, in this order."""
+        return ()
+
+    def receive(self, artifacts: Mapping[str, State]) -> None:
+        """Takes what the stages have made, by their names, before the first trial of a process.
+
+        A stage gets the artifacts of those before it.
+        """
         return None
 
     def decide(self, space: Space, architecture: Architecture, context: TrialContext) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
 from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, rows_to_time, usable
 from raynas.evaluators.few import VALID_ROWS, affordable_rows, few_rows
 from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
+from raynas.evaluators.output import require_output
 from raynas.evaluators.recipe import Recipe
 from raynas.evaluators.timing import Pace, seconds_of
 from raynas.tasks.task import Data, Task
@@ -186,12 +187,7 @@ class Training(Evaluator):
             self.execution = Execution.of({key: value for key, value in decisions.items() if key != "reason"})
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
-        shape = tuple(space.check(architecture, self.task.input_shape, self._input_dtype()))
-        if shape != self.task.output_shape:
-            raise SpaceError(
-                f"the network's output has shape {shape}, task {self.task.name!r} needs {self.task.output_shape}; "
-                f"end the space with a head of {self.task.num_classes} outputs"
-            )
+        require_output(space, architecture, self.task)
         return _USUAL_METRICS if type(self.task).metrics is Task.metrics else ()
 
     def check(self, space: Space, architecture: Architecture, context: TrialContext) -> Measurement:

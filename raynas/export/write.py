@@ -26,6 +26,7 @@ from raynas.results.result import SearchResult
 from raynas.results.saved_weights import Weights, begun_dtype, chosen_trial, saved_weights
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import Components, input_shape
+from raynas.spec.references import TRAINING
 from raynas.tasks.task import Task
 from raynas.version import __version__
 
@@ -96,7 +97,9 @@ def export_model(
     record = chosen_trial(result, trial)
     weights = saved_weights(result, record)
     with working_as_begun(result):
-        return _export(result, record, weights, folder, resumed_components(result, space=space, task=task))
+        return _export(
+            result, record, weights, folder, resumed_components(result, space=space, task=task, evaluator=TRAINING)
+        )
 
 
 def _export(

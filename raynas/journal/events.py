@@ -34,6 +34,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "machine",
     ),
     "session_started": ("session", "pid", "host", "limits", "workers", "changes", "versions"),
+    "stage_started": ("stage", "steps", "session"),
+    "stage_measured": ("stage", "step", "metrics", "seconds"),
+    "stage_ended": ("stage", "state", "error", "seconds"),
     "trial_proposed": (
         "trial",
         "architecture",
@@ -56,6 +59,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "search_started": ("working_folder", "plan", "warm_start"),
     "session_started": ("decisions", "explanation", "files", "void"),
     "trial_proposed": ("params", "flops", "repeat_of", "repeat", "refused", "beyond"),
+    "trial_ended": ("rung",),
     "session_ended": ("recommended",),
 }
 
@@ -74,8 +78,11 @@ class ErrorFields(TypedDict):
     traceback: str
 
 
-#: How a trial ends by the reason of a decision to stop it.
-STATE_OF_STOP = {"budget": "completed", "early_stopped": "stopped", "nan": "failed"}
+#: The reason of a trial whose evaluator ended before the full budget: its last measurement counts as that of it.
+EVALUATOR_ENDED = "evaluator_ended"
+
+#: How a trial ends by the reason for which it was stopped.
+STATE_OF_STOP = {"budget": "completed", EVALUATOR_ENDED: "completed", "early_stopped": "stopped", "nan": "failed"}
 
 #: What of an error's texts stands in the journal at most; the whole is in the trial's log.
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000

@@ -94,6 +94,23 @@ class TrialRecord:
 
 
 @dataclass
+class StageRecord:
+    """What is known of a stage, which is work done once before the trials. Written by ``History`` alone."""
+
+    name: str
+    steps: int
+    state: str = "running"  # "running" (also: interrupted), "completed", "failed"
+    error: Mapping[str, str] | None = None
+    measurements: list[MeasurementRecord] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def steps_done(self) -> int:
+        """Steps measured so far."""
+        return self.measurements[-1].step if self.measurements else 0
+
+
+@dataclass
 class SessionRecord:
     """One session: from its start to its end, or to its last event if it was killed."""
 
@@ -119,6 +136,7 @@ class History:
         objective: what "better" means; from ``search_started``, or given.
         search: the ``search_started`` event, or None.
         sessions: one record for each session.
+        stages: name to record, in the order in which they were begun.
         trials: number to record, in the order of proposals.
         repeats: numbers of the trials that train a finalist again.
         void: numbers of the trials that failed before the search's files were corrected; they do not count.
@@ -140,6 +158,7 @@ class History:
         self.objective = objective
         self.search: dict[str, Any] | None = None
         self.sessions: list[SessionRecord] = []
+        self.stages: dict[str, StageRecord] = {}
         self.trials: dict[int, TrialRecord] = {}
         self.repeats: set[int] = set()
         self.void: set[int] = set()
@@ -312,6 +331,21 @@ class History:
             self.sessions[-1].message = event.get("message") or ""
             self.sessions[-1].recommended = event.get("recommended")
 
+    def _stage_started(self, event: Mapping[str, Any], time: float) -> None:
+        record = self.stages.setdefault(event["stage"], StageRecord(event["stage"], event["steps"]))
+        record.state, record.error = "running", None
+
+    def _stage_measured(self, event: Mapping[str, Any], time: float) -> None:
+        record = self.stages[event["stage"]]
+        if event["step"] > record.steps_done:
+            measured = MeasurementRecord(event["step"], event["metrics"], event["seconds"], time=time)
+            record.measurements.append(measured)
+            record.seconds += measured.seconds
+
+    def _stage_ended(self, event: Mapping[str, Any], time: float) -> None:
+        record = self.stages[event["stage"]]
+        record.state, record.error = event["state"], event.get("error")
+
     def _trial_proposed(self, event: Mapping[str, Any], time: float) -> None:
         if event["trial"] in self.trials:
             return
@@ -368,11 +402,7 @@ class History:
         if record.state == "proposed":
             self._move(record, "running")
         if measurement.rung is not None:
-            first = record.score is None
-            record.score = (measurement.rung, measurement.metrics)
-            self._rank(record)
-            if first:
-                self.scored.append(record.number)
+            self._score(record, measurement.rung, measurement.metrics)
         self.paused.pop(record.number, None)
         if measurement.decision == "pause":
             self.paused[record.number] = record
@@ -382,6 +412,13 @@ class History:
         elif measurement.decision == "stop":
             reason = measurement.stop_reason or "early_stopped"
             self._end(record, STATE_OF_STOP.get(reason, "stopped"), reason, time)
+
+    def _score(self, record: TrialRecord, rung: int, metrics: Mapping[str, float]) -> None:
+        first = record.score is None
+        record.score = (rung, metrics)
+        self._rank(record)
+        if first:
+            self.scored.append(record.number)
 
     def _trial_promoted(self, event: Mapping[str, Any], time: float) -> None:
         self.paused.pop(event["trial"], None)
@@ -393,6 +430,8 @@ class History:
         record.end_written = True
         record.error = event.get("error")
         record.seconds = event.get("seconds", record.seconds)
+        if event.get("rung") is not None and record.measurements and not record.terminal:
+            self._score(record, event["rung"], record.measurements[-1].metrics)
         if not record.terminal:
             self._end(record, event["state"], event["reason"], time)
 
@@ -418,6 +457,9 @@ _HANDLERS = {
     "search_started": History._search_started,
     "session_started": History._session_started,
     "session_ended": History._session_ended,
+    "stage_started": History._stage_started,
+    "stage_measured": History._stage_measured,
+    "stage_ended": History._stage_ended,
     "trial_proposed": History._trial_proposed,
     "trial_started": History._trial_started,
     "measured": History._measured,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from raynas.errors import SpaceError, SpecError
 from raynas.registry import SETTING_OF, is_file
@@ -15,8 +14,14 @@ from raynas.spec.references import Source, keep_copy, source_of
 from raynas.storage.search_folder import SearchFolder
 
 
-def resumed_components(result: SearchView, *, space: Any = None, task: Any = None, evaluator: Any = None) -> Components:
+def resumed_components(
+    result: SearchView, *, space: object = None, task: object = None, evaluator: object = None
+) -> Components:
     """The components of a begun search, made again from its references; objects have to be handed in again.
+
+    Args:
+        evaluator: who only reads a search's networks says ``TRAINING``: its own evaluator, and what that imports, is
+            then not needed.
 
     Raises:
         UserError: they cannot be had, or the space is no longer the one that the search was begun with.
@@ -24,7 +29,9 @@ def resumed_components(result: SearchView, *, space: Any = None, task: Any = Non
     spec, folder = result.spec, SearchFolder(result.folder.parent, result.name)
     space_source = resumed_source("raynas.spaces", spec.space, space, folder)
     task_source = resumed_source("raynas.tasks", spec.task, task, folder, [space_source])
-    components = find_components(space_source, task_source, evaluator, spec)
+    beside = [space_source, task_source]
+    evaluator_source = resumed_source("raynas.evaluators", spec.evaluator, evaluator, folder, beside)
+    components = find_components(space_source, task_source, evaluator_source, spec)
     require_same_space(result, components.space)
     return replace(components, space=components.space.with_id_rule(result.begun["space"].get("id_rule", 1)))
 
@@ -42,7 +49,7 @@ def require_same_space(result: SearchView, space: Space) -> None:
 
 
 def resumed_source(
-    group: str, reference: str, given: Any, folder: SearchFolder, beside: Iterable[Source] = ()
+    group: str, reference: str, given: object, folder: SearchFolder, beside: Iterable[Source] = ()
 ) -> Source:
     """The source of a begun search's space or task: what is handed in again, else its reference (a file: its copy)."""
     if given is not None:

@@ -14,6 +14,7 @@ from raynas.results.saved_weights import begun_dtype, chosen_trial, saved_weight
 from raynas.results.search_view import SearchView
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import Components
+from raynas.spec.references import TRAINING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +55,14 @@ def evaluate(
     weights = [saved_weights(result, record).tensors for record in records]
     data = Path(data).expanduser().absolute()
     with working_as_begun(result):
-        return _tried(result, data, records, weights, resumed_components(result, space=space, task=task), progress)
+        return _tried(
+            result,
+            data,
+            records,
+            weights,
+            resumed_components(result, space=space, task=task, evaluator=TRAINING),
+            progress,
+        )
 
 
 def _tried(

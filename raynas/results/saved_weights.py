@@ -12,6 +12,7 @@ from raynas.results.components import resumed_components
 from raynas.results.search_view import SearchView
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import input_shape
+from raynas.spec.references import TRAINING
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -116,7 +117,7 @@ def build(
     record = chosen_trial(result, number)
     tensors = saved_weights(result, record).tensors if weights else {}
     with working_as_begun(result):
-        components = resumed_components(result, space=space, task=task)
+        components = resumed_components(result, space=space, task=task, evaluator=TRAINING)
         shape = input_shape(components)
         if shape is None:
             raise SpecError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from raynas.journal.events import EVALUATOR_ENDED
 from raynas.journal.history import History
 from raynas.schedulers.rungs import Action, Decision, StoppingRule
 
@@ -21,5 +22,8 @@ def replay(rule: StoppingRule, history: History) -> None:
             value = float(measurement.metrics.get(history.objective.metric, float("nan")))
             decision = Decision(cast(Action, measurement.decision), measurement.stop_reason, measurement.rung)
             rule.replay(number, measurement.step, value, decision)
+        if trial.reason == EVALUATOR_ENDED and trial.repeat_of is None:
+            value = float(trial.measurements[-1].metrics.get(history.objective.metric, float("nan")))
+            rule.replay(number, rule.max_steps, value, Decision("stop", "budget", rule.max_steps))
         if number not in history.paused:
             rule.leave(number)

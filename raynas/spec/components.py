@@ -10,12 +10,12 @@ import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raynas.errors import SpaceError, SpecError, TaskError, UserError
+from raynas.errors import EvaluatorError, SpaceError, SpecError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.objectives.objective import Mode, Objective, mode_of
@@ -27,6 +27,7 @@ from raynas.searchers.proposal import Proposer
 from raynas.space import Architecture, Space
 from raynas.space.network.shapes import time_limit
 from raynas.spec.references import (
+    TRAINING,
     Source,
     keep_copy,
     known_source,
@@ -52,7 +53,7 @@ S = TypeVar("S", bound=SearchSpec)
 
 @dataclass(frozen=True)
 class Components:
-    """What a search is made of. ``given_evaluator`` is None where the evaluator is training on the task.
+    """What a search is made of.
 
     ``store``: the address of MLflow's store, which may hold a password: it is written nowhere; None without MLflow.
     ``decisions``: what the evaluator has decided before the search began (``Evaluator.decide``); None: nothing yet.
@@ -60,12 +61,17 @@ class Components:
 
     space_source: Source
     task_source: Source
-    given_evaluator: Evaluator | None
+    evaluator_source: Source
     task: Task
     space: Space
     evaluator: Evaluator
     store: str | None = field(default=None, repr=False)
     decisions: dict[str, Any] | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether networks are measured by RayNAS's own training, on the task."""
+        return self.evaluator_source.reference == TRAINING
 
 
 def label(what: object) -> str | None:
@@ -86,10 +92,10 @@ def task_arguments(spec: SearchSpec) -> dict[str, Any]:
 def find_components(
     space_source: Source,
     task_source: Source,
-    evaluator: Evaluator | None,
+    evaluator_source: Source,
     spec: SearchSpec,
 ) -> Components:
-    """Makes the components that the sources name (the evaluator given, or training on the task).
+    """Makes the components that the sources name.
 
     Args:
         spec: of its settings those of the task, ``affordable_flops`` and ``batch_size`` count.
@@ -97,8 +103,8 @@ def find_components(
     home_folder()  # Ray cannot be imported without one
     task = make_task(task_source, task_arguments(spec), spec.affordable_flops)
     space = make_space(space_source, task)
-    made = make_evaluator(evaluator, task, spec.batch_size)
-    return Components(space_source, task_source, evaluator, task, space, made)
+    evaluator = make_evaluator(evaluator_source, task, spec.batch_size)
+    return Components(space_source, task_source, evaluator_source, task, space, evaluator)
 
 
 def keep_sources(components: Components, folder: SearchFolder, *, anew: bool = False) -> Components:
@@ -109,7 +115,8 @@ def keep_sources(components: Components, folder: SearchFolder, *, anew: bool = F
     """
     space = keep_copy(components.space_source, folder.source, anew=anew)
     task = keep_copy(components.task_source, folder.source, [space], anew=anew)
-    return replace(components, space_source=space, task_source=task)
+    evaluator = keep_copy(components.evaluator_source, folder.source, [space, task], anew=anew)
+    return replace(components, space_source=space, task_source=task, evaluator_source=evaluator)
 
 
 def resolve(asked: SearchSpec, components: Components, home: Path) -> ResolvedSpec:
@@ -121,26 +128,19 @@ def resolve(asked: SearchSpec, components: Components, home: Path) -> ResolvedSp
     metric = asked.metric or evaluator.objective.metric
     mode = asked.mode or _direction(components, metric, asked)
     if asked.trial_time is not None and not evaluator.timed:
-        raise SpecError(f"trial_time is a budget of time, which {type(evaluator).__name__} does not know; give epochs")
+        raise SpecError(f"trial_time is a budget of time, which {evaluator.title} does not know; give epochs")
     if asked.batch_size is not None and not hasattr(evaluator, "recipe"):
-        raise SpecError(
-            f"batch_size is a setting of training, which {type(evaluator).__name__} does not know; leave it out"
-        )
+        raise SpecError(f"batch_size is a setting of training, which {evaluator.title} does not know; leave it out")
     if asked.precision != "auto" and not evaluator.chooses_precision:
-        raise SpecError(
-            f"precision is a setting of training, and {type(evaluator).__name__} decides it by itself; leave it out"
-        )
-    without_limit = asked.trials is None and asked.time is None
+        raise SpecError(f"precision is a setting of training, and {evaluator.title} decides it by itself; leave it out")
     asked = settled_finalists(
         replace(
-            asked,
+            with_limits(asked),
             task_options=task_options,
             metric=metric,
             mode=mode,
             epochs=asked.epochs or (TIMED_STEPS if asked.trial_time else evaluator.default_steps),
             seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
-            trials=DEFAULT_TRIALS if without_limit else asked.trials,
-            time=DEFAULT_SECONDS if without_limit else asked.time,
         )
     )
     strategy = _class_named("raynas.strategies", asked, None, "propose")
@@ -163,6 +163,13 @@ def _direction(components: Components, metric: str, spec: SearchSpec) -> Mode:
     except SpecError:
         preflight(components, replace(spec, metric=metric))
         raise
+
+
+def with_limits(spec: S) -> S:
+    """The spec with the usual limits on trials and time, where it has neither."""
+    if spec.trials is not None or spec.time is not None:
+        return spec
+    return replace(spec, trials=DEFAULT_TRIALS, time=DEFAULT_SECONDS)
 
 
 def settled_finalists(spec: S) -> S:
@@ -202,7 +209,7 @@ def _class_named(group: str, spec: SearchSpec, folder: SearchFolder | None, need
     which = SETTING_OF[group]
     reference = spec[which]
     kept = None if folder is None else folder.source
-    beside = [known_source(spec[other], kept) for other in ("space", "task", "strategy") if other != which]
+    beside = [known_source(spec[other], kept) for other in ("space", "task", "evaluator", "strategy") if other != which]
     if folder is None or not is_file(reference):
         found = source_of(group, reference, beside).get()
     else:
@@ -341,6 +348,17 @@ def preflight(components: Components, spec: SearchSpec) -> None:
         if shape is not None:
             check_shapes(components.space, shape, input_dtype(components))
         require_metric(spec, components.evaluator.preflight(components.space, components.space.default()))
+    require_stage_names([stage.name for stage in components.evaluator.stages(components.space)])
+
+
+def require_stage_names(names: Sequence[str]) -> None:
+    """Raises EvaluatorError where a stage has no name for a folder, or two have the same."""
+    for name in names:
+        if not re.fullmatch(r"[\w-]+", name, re.ASCII) or names.count(name) > 1:
+            raise EvaluatorError(
+                f"stage {name!r} needs a name of its own, of letters, digits, '-' and '_'; the evaluator's stages are "
+                f"{', '.join(map(repr, names))}"
+            )
 
 
 def require_metric(spec: SearchSpec, metrics: Collection[str]) -> None:

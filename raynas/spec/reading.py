@@ -12,6 +12,7 @@ from typing import Annotated, Any, Optional
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
 
+from raynas.atomic_write import atomic_write
 from raynas.durations import parse_duration
 from raynas.errors import SpecError
 from raynas.spec.relative_paths import anchored
@@ -181,6 +182,4 @@ def write_spec(path: Path, spec: SearchSpec) -> None:
     header = "# The resolved settings of this search. The journal beside it is what counts.\n"
     shown = {key: _shown(key, value) for key, value in spec.to_json().items() if value is not None}
     text = header + yaml.safe_dump(shown, sort_keys=False)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    atomic_write(path, text.encode())

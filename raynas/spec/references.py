@@ -15,13 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from raynas.errors import SpaceError, TaskError, UserError
+from raynas.errors import EvaluatorError, SpaceError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator
 from raynas.modules import Place, line_of, load, module_name, place_of
 from raynas.registry import attribute, find, is_file, split_file
 from raynas.space import Space
 from raynas.storage import source_copies as copies
 from raynas.tasks.task import Task
+
+#: The reference of RayNAS's own training on the task's data.
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def source_of(group: str, what: Any, beside: Iterable[Source] = ()) -> Source:
     if not isinstance(what, str):
         return Source(group, "", obj=what)
     if not is_file(what):
-        find(group, what)
+        if (group, what) != ("raynas.evaluators", TRAINING):  # which imports torch, and Ray is to start before that
+            find(group, what)
         return Source(group, what)
     path, name = split_file(what, group)
     source = _in_place(group, f"{path}:{name}", place_of(path), beside)
@@ -146,24 +150,62 @@ def _checked(task: Any, named: str, affordable_flops: float | None) -> Task:
         raise TaskError(
             f"task {named!r} is a {type(task).__name__}; a raynas.tasks.task.Task is needed (docs/own/task.py)"
         )
-    tell_affordable(task, affordable_flops)
+    set_affordable(task, affordable_flops)
     return cast(Task, task)
 
 
-def tell_affordable(task: Task, flops: float | None) -> None:
+def set_affordable(task: Task, flops: float | None) -> None:
     """Sets what a trial can afford (``Task.affordable_flops``), for the space that is made for the task next."""
     if flops is not None or getattr(task, "affordable_flops", None) is not None:
         with suppress(AttributeError):  # an object that takes no attributes
             task.affordable_flops = flops
 
 
-def make_evaluator(evaluator: Evaluator | None, task: Task, batch_size: int | None = None) -> Evaluator:
-    """The evaluator given, or training on the task (with batches of that size, if one is given)."""
-    if evaluator is not None:
-        return evaluator
-    from raynas.evaluators.training import Training
+def make_evaluator(source: Source, task: Task, batch_size: int | None = None) -> Evaluator:
+    """The evaluator itself: training on the task, one made already, a class of evaluators, or a training loop.
 
-    return Training(task) if batch_size is None else Training(task, batch_size=batch_size)
+    Args:
+        source: of an ``Evaluator``, of a class that is called with the task, or of a generator function
+            (``raynas.evaluators.own_loop``).
+        task: the search's.
+        batch_size: samples a step of RayNAS's own training (None: as the task says).
+
+    Raises:
+        EvaluatorError: it is nothing of that, or it cannot be made.
+    """
+    if source.reference == TRAINING:
+        from raynas.evaluators.training import Training
+
+        return Training(task) if batch_size is None else Training(task, batch_size=batch_size)
+    found = source.get()
+    if isinstance(found, Evaluator):
+        return found
+    if inspect.isclass(found) and issubclass(found, Evaluator):
+        try:
+            made: Evaluator = found(*([task] if _takes_task(found) else []))
+            return made
+        except UserError:
+            raise
+        except Exception as error:
+            raise EvaluatorError(
+                f"evaluator {source.reference or found.__name__!r} cannot be made from the task: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    if inspect.isfunction(found):
+        from raynas.evaluators.own_loop import OwnLoop
+
+        return OwnLoop(found, task)
+    raise EvaluatorError(
+        f"evaluator {source.reference or 'given'!r} is a {type(found).__name__}; it must be an Evaluator, a class of "
+        "them, or a training loop: a generator function of the network and the trial (docs/own/evaluator.md)"
+    )
+
+
+def _takes_task(made: type[Evaluator]) -> bool:
+    """Whether a class is called with the task: it has an argument of that name first, or one that must be given."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    first = next((each for each in inspect.signature(made).parameters.values() if each.kind in positional), None)
+    return first is not None and (first.name == "task" or first.default is inspect.Parameter.empty)
 
 
 def make_space(source: Source, task: Task) -> Space:

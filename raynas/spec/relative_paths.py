@@ -16,7 +16,7 @@ from typing import Any
 from raynas.errors import SpecError
 from raynas.registry import is_file
 
-_CODE = ("space", "task", "strategy", "scheduler")
+_CODE = ("space", "task", "strategy", "scheduler", "evaluator")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/?][^?]*)(.*)")
 
 

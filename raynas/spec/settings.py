@@ -75,6 +75,13 @@ class SearchSpec:
         None, "Your own images: a folder CLASS/NAME.jpg, or a Parquet file (docs/data.md).", "PATH"
     )
     task_options: dict[str, Any] = _setting(dict, "The task's own settings.", option=False)
+    evaluator: str = _setting(
+        "training",
+        "How networks are measured: training (on the task's data), or your own training loop or evaluator, "
+        "path/to/file.py:name (docs/own/evaluator.md).",
+        "EVALUATOR",
+        at_least=1,
+    )
     strategy: str = _setting(
         "auto",
         "How to search: auto, predictor, tpe, evolution, local, reinforce, random, or path/to/file.py:name "

@@ -14,14 +14,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _FILES = re.compile(
-    r"spec\.(yaml|tmp)|journal\.jsonl|lock|stop"
-    r"|tracker[.-][a-z.-]+"
+    r"spec\.(yaml(\.\d+\.tmp)?|tmp)|journal\.jsonl|lock|stop"
+    r"|tracker[.-][a-z.-]+(\d+\.tmp)?"
     r"|checkpoints/\d{6,}/(step-\d+(-partial)?\.safetensors(\.\d+\.tmp)?|worker\.json|timed-out)"
+    r"|stages/[\w-]+/step-\d+(-partial)?\.safetensors(\.\d+\.tmp)?"
     r"|logs/\d{6,}\.log"
     r"|source/.+\.(py|pyc|json)(\.tmp|\.\d+)?"
     r"|ray/.+"
 )
-_FOLDERS = re.compile(r"checkpoints(/\d{6,})?|logs|source(/.+)?|ray(/.+)?")
+_FOLDERS = re.compile(r"checkpoints(/\d{6,})?|stages(/[\w-]+)?|logs|source(/.+)?|ray(/.+)?")
 #: Ray's scratch folder is Ray's alone, the links in it too.
 _ALL_OURS = re.compile(r"ray/.+")
 

@@ -6,6 +6,7 @@
         spec.yaml        the resolved settings, for people
         journal.jsonl    everything that happened, the only source of truth (docs/journal.md)
         checkpoints/N/   of trial N, kept while it is unfinished, and of the best ones
+        stages/NAME/     of a stage: its checkpoints, and at last what it has made
         logs/N.log       what trial N printed
         source/          the file that a space or task of one's own came from, as it was
         lock             held by the process that runs the search
@@ -16,6 +17,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -41,6 +43,18 @@ def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
     return absolute(home or os.environ.get("RAYNAS_HOME") or "raynas-runs")
 
 
+def _not_writable(folder: Path, reason: str | None) -> SearchFolderError:
+    return SearchFolderError(f"folder {folder} cannot be written ({reason}); set RAYNAS_HOME to a folder that can")
+
+
+def require_writable(home: Path) -> None:
+    """Raises SearchFolderError where no search can be written into ``home``; it need not be there."""
+    there = next(path for path in (home, *home.parents) if os.path.exists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = errno.EACCES if there.is_dir() else errno.ENOTDIR
+        raise _not_writable(home, os.strerror(reason))
+
+
 def check_name(name: str) -> str:
     """A search's name that is safe as a folder's name, or SearchFolderError."""
     if not _NAME.fullmatch(name):
@@ -59,6 +73,7 @@ class SearchFolder:
         self.spec = self.path / "spec.yaml"
         self.journal = self.path / "journal.jsonl"
         self.checkpoints = self.path / "checkpoints"
+        self.stages = self.path / "stages"
         self.logs = self.path / "logs"
         self.source = self.path / "source"
         self.stop = self.path / "stop"
@@ -72,6 +87,10 @@ class SearchFolder:
     def trial_folder(self, number: int) -> Path:
         """Where trial ``number``'s checkpoints lie."""
         return self.checkpoints / f"{number:06d}"
+
+    def stage_folder(self, name: str) -> Path:
+        """Where the checkpoints of a stage lie."""
+        return self.stages / name
 
     def claim(self) -> bool:
         """Makes the folder where nothing of its name is there, and says whether; of several processes one makes it.
@@ -109,9 +128,7 @@ class SearchFolder:
             except FileExistsError:
                 self.require_free()  # another process may have been faster
         except OSError as error:
-            raise SearchFolderError(
-                f"folder {self.path} cannot be written ({error.strerror}); set RAYNAS_HOME to a folder that can"
-            ) from error
+            raise _not_writable(self.path, error.strerror) from error
 
     def require_free(self) -> None:
         """Raises SearchFolderError where the name is taken: by a search, or by what is no search."""
@@ -190,9 +207,7 @@ class FolderLock:
         try:
             file = os.open(self._folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise SearchFolderError(
-                f"folder {self._folder.path} cannot be written ({error.strerror}); set RAYNAS_HOME to a folder that can"
-            ) from error
+            raise _not_writable(self._folder.path, error.strerror) from error
         if not _try_lock(file):
             holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
             os.close(file)

@@ -1,4 +1,4 @@
-"""The contract of an evaluator: a measurement for each step, the same for a seed, also after a break anywhere.
+"""The contract of an evaluator: a measurement for each step, the same for a seed, also after a break.
 
 Ray is not needed.
 """
@@ -44,11 +44,13 @@ class EvaluatorContract(Contract):
         steps: the budget of a trial.
         cuts: numbers of times that ``should_stop`` says no before it says yes; each is tried.
         timings: metrics that are times or speeds, and so differ from run to run.
+        ends_early: whether a trial may end before its budget, with the last measurement as its result.
     """
 
     steps: ClassVar[int] = 3
     cuts: ClassVar[Sequence[int]] = (0, 1, 2, 5, 9)
     timings: ClassVar[frozenset[str]] = frozenset({"images_per_second"})
+    ends_early: ClassVar[bool] = False
 
     def evaluator(self) -> Evaluator:
         """A new evaluator."""
@@ -93,8 +95,9 @@ class EvaluatorContract(Contract):
             f"the objective is {metric!r}, and a measurement holds {', '.join(found[0].metrics)}"
         )
         assert len(steps) <= self.steps, f"{len(steps)} steps of a budget of {self.steps}"
-        assert len(steps) == self.steps or not math.isfinite(found[-1].metrics[metric]), (
-            f"it ended after {len(steps)} of {self.steps} steps; a trial that cannot go on has NaN for {metric!r}"
+        assert len(steps) == self.steps or self.ends_early or not math.isfinite(found[-1].metrics[metric]), (
+            f"it ended after {len(steps)} of {self.steps} steps; a trial that cannot go on has NaN for {metric!r}, and "
+            "an evaluator that may end before its budget says ends_early = True here"
         )
         for one in found:
             assert one.metrics.keys() == found[0].metrics.keys(), "the metrics of a trial have other names in each step"
@@ -155,19 +158,24 @@ class EvaluatorContract(Contract):
         whole, stop = _whole(type(self)), _Stop(cut)
         first = self._start(self.evaluator())
         before: list[Measurement] = []
+        last: State | None = None
         for measurement in first.measurements(stop):
             assert not stop.said, "should_stop() said yes, and a measurement followed; end at once, without one"
             before.append(measurement)
-        state = _through_a_checkpoint(first.state(), len(before), tmp_path)
+            last = _state_of(first)
+        state = first.state()
+        if state is None:  # in mid-step, and the trial goes on from its last measurement
+            state = last
         _disturb()
         second = self._start(pickle.loads(pickle.dumps(self.evaluator())))
-        second.load(state)
+        if state is not None:
+            second.load(_through_a_checkpoint(state, len(before), tmp_path))
         together = self._comparable([*before, *second.measurements()])
         assert together == self._comparable(whole.measurements), (
             f"a trial that was stopped after {len(before)} measurements and went on from state() measured something "
             "else than one without a break; state() must hold all that the rest depends on, and load() take all of it"
         )
-        _check_equal(second.state().tensors, whole.tensors)
+        _check_equal(_state_of(second).tensors, whole.tensors)
 
 
 #: A cache: the class of an author's tests, and its whole trial.
@@ -180,9 +188,15 @@ def _whole(case: type[EvaluatorContract]) -> _Run:
         never, one = _Stop(sys.maxsize), case()
         evaluation = one._start(one.evaluator())
         measurements = list(evaluation.measurements(never))
-        tensors = {name: tensor.clone() for name, tensor in evaluation.state().tensors.items()}
-        _RUNS[case] = _Run(measurements, tensors, never.asked)
+        _RUNS[case] = _Run(measurements, _state_of(evaluation).tensors, never.asked)
     return _RUNS[case]
+
+
+def _state_of(evaluation: Evaluation) -> State:
+    """A copy of the state after a step, or at the end."""
+    state = evaluation.state()
+    assert state is not None, "state() gave None after a step; it may only do so in mid-step"
+    return State({name: tensor.clone() for name, tensor in state.tensors.items()}, state.values)
 
 
 class _Stop:

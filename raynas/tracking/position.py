@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from raynas.atomic_write import atomic_write
 from raynas.tracking.redaction import public_uri
 from raynas.tracking.uri import home_store, sqlite_path
 
@@ -70,10 +70,8 @@ class Position:
     def save(self, folder: Path) -> None:
         """Replaces the file; a disk that is full is not the search's trouble."""
         values = asdict(self) | {"tracking_uri": public_uri(self.tracking_uri)}
-        new = folder / f"{FILE_NAME}.new"
         with contextlib.suppress(OSError):
-            new.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-            os.replace(new, folder / FILE_NAME)
+            atomic_write(folder / FILE_NAME, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def load_position(folder: Path) -> Position | None:

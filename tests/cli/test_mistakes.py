@@ -21,6 +21,7 @@ MISTAKES = {
     "search resnt": ("'resnt'", "'resnet'", "raynas spaces"),
     "search resnet --strategy evolutoin": ("'evolutoin'", "'evolution'"),
     "search resnet --task digit": ("'digit'", "'digits'"),
+    "search resnet --evaluator trainig": ("'trainig'", "'training'"),
     "search resnet --scheduler asah": ("'asah'", "'asha'"),
     "search resnet --scheduler asha-promotion": ("'asha-promotion'", "'asha_promotion'"),
     "search resnet --scheduler hyperbrand": ("'hyperbrand'", "'hyperband'"),
@@ -42,9 +43,6 @@ MISTAKES = {
     "search nowhere.py:space": ("nowhere.py", "check the path"),
     "search here.py": ("here.py:NAME",),
     "search here.py:spade": ("'spade'", "'space'"),
-    "search here.py:number": ("'", "int", "Space"),
-    "search here.py:no_holes": ("no holes", "Choice"),
-    "search here.py:misfit --name bad": ("head: Conv2d", "(4, 6, 6)", "kernel_size=9"),
     "search broken.py:space": ("broken.py", "(line 1)", "SyntaxError"),
     "search --config nowhere.yaml": ("nowhere.yaml", "cannot be read"),
     "search --config torn.yaml": ("torn.yaml, line 3", "not YAML"),
@@ -70,13 +68,9 @@ MISTAKES = {
     "describe nothing --trial 1": ("'nothing'", "raynas list"),
     "search resnet --finalists -1": ("--finalists -1", "0 or more"),
     "search resnet --finalists few": ("--finalists 'few'", "whole number"),
-    "search resnet --repeats 0 --finalists 2": ("--repeats 0", "1 or more"),
-    "search resnet --repeats 2": ("repeats 2", "--finalists"),
     "search resnet --finalists 2 --time 1m": ("finalists 2", "--trials"),
-    "search resnet --warm-start nothing": ("warm start", "'nothing'", "raynas list", "FILE.parquet"),
-    "search resnet --warm-start nowhere.parquet": ("warm start", "nowhere.parquet", "no such file"),
-    "search resnet --warm-start torn.parquet": ("warm start", "torn.parquet", "no Parquet file"),
-    "search resnet --warm-start ../up": ("warm start", "up", "no such file"),
+    "search resnet --repeats 2": ("repeats 2", "--finalists"),
+    "search resnet --repeats 0 --finalists 2": ("--repeats 0", "1 or more"),
     "search resnet --warm-start=": ("warm_start",),
     "resume nothing --finalists -1": ("--finalists -1", "0 or more"),
     "resume nothing --repeats x": ("--repeats 'x'", "whole number"),
@@ -92,21 +86,14 @@ MISTAKES = {
     "search resnet --max-concurrent 0": ("--max-concurrent 0", "1 or more"),
     "search resnet --keep-best -1": ("--keep-best -1", "0 or more"),
     "search resnet --device tpu": ("'tpu'", "'cuda'"),
-    "search resnet --metric nothing --mode max": ("'nothing'", "val_accuracy"),
     "search resnet --tracking-uri bogus://x": ("'bogus://x'", "sqlite:///"),
     "search resnet --tracking-uri bogus://ann:s3cret@x": ("'bogus://***@x'",),
     "search resnet --tracking-uri ./mlruns": ("'./mlruns'", "MLFLOW_ALLOW_FILE_STORE=true", "--no-mlflow"),
     "search resnet --tracking-uri http://***@host": ("http://***@host", "without its password", "--no-mlflow"),
-    "search resnet --grace-period 9 --epochs 3": ("grace period 9", "3"),
     "search resnet --quiet --json": ("--quiet", "--json"),
     "search resnet --name=": ("--name ''", "leave it out"),
-    "search resnet --data nowhere": ("nowhere", "CLASS/NAME.jpg"),
     "search resnet --data ~nobody-here/x": ("'~nobody-here/x'", "write it out"),
     "search ~nobody-here/x.py:space": ("'~nobody-here/x.py'", "write it out"),
-    "search resnet --data empty": ("no images", "CLASS/NAME.jpg"),
-    "search resnet --data torn.parquet": ("torn.parquet", "Parquet"),
-    "search resnet --data empty --task digits": ("'digits'", "'data'"),
-    "search resnet --strategy strategies.py:nothing": ("'nothing'", "strategies.py"),
     "search --config empty": ("'empty'", "cannot be read"),
     "search --config nothing.yaml": ("nothing.yaml", "field: value"),
     "resume nothing --time x": ("--time 'x'", "90s"),
@@ -183,6 +170,29 @@ MISTAKES = {
     "simulate --from-search nothing": ("'nothing'", "raynas list"),
 }
 
+#: Mistakes that are found while Ray starts beside: here it is there already, or each would start one.
+LATE_MISTAKES = {
+    "search mlp --evaluator here.py:number": ("here.py:number", "int", "docs/own/evaluator.md"),
+    "search mlp --evaluator loops.py:no_yield": ("'no_yield'", "does not yield"),
+    "search mlp --evaluator loops.py:of_one": ("'of_one'", "def of_one(model, trial)"),
+    "search mlp --evaluator loops.py:loop --trial-time 5s": ("trial_time", "training loop 'loop'", "give epochs"),
+    "search here.py:narrow --evaluator loops.py:loop": ("output has shape (9,)", "needs (10,)"),
+    "search here.py:number": ("'", "int", "Space"),
+    "search here.py:no_holes": ("no holes", "Choice"),
+    "search here.py:misfit --name bad": ("head: Conv2d", "(4, 6, 6)", "kernel_size=9"),
+    "search resnet --warm-start nothing": ("warm start", "'nothing'", "raynas list", "FILE.parquet"),
+    "search resnet --warm-start nowhere.parquet": ("warm start", "nowhere.parquet", "no such file"),
+    "search resnet --warm-start torn.parquet": ("warm start", "torn.parquet", "no Parquet file"),
+    "search resnet --warm-start ../up": ("warm start", "up", "no such file"),
+    "search resnet --metric nothing --mode max": ("'nothing'", "val_accuracy"),
+    "search resnet --grace-period 9 --epochs 3": ("grace period 9", "3"),
+    "search resnet --data nowhere": ("nowhere", "CLASS/NAME.jpg"),
+    "search resnet --data empty": ("no images", "CLASS/NAME.jpg"),
+    "search resnet --data torn.parquet": ("torn.parquet", "Parquet"),
+    "search resnet --data empty --task digits": ("'digits'", "'data'"),
+    "search resnet --strategy strategies.py:nothing": ("'nothing'", "strategies.py"),
+}
+
 #: Mistakes with a search that is there (``first``), one whose journal is damaged (``torn``), and files.
 WITH_A_SEARCH = {
     "search mlp --name first": ("'first' exists", "raynas resume first"),
@@ -219,6 +229,7 @@ from raynas.space import Choice, Space, op
 number = 3
 space = Space(flatten=op(nn.Flatten), head=op(nn.Linear, out_features=10, bias=Choice(True, False)))
 no_holes = Space(flatten=op(nn.Flatten), head=op(nn.Linear, out_features=10))
+narrow = Space(flatten=op(nn.Flatten), head=op(nn.Linear, out_features=9, bias=Choice(True, False)))
 misfit = Space(
     stem=op(nn.Conv2d, out_channels=Choice(4, 8), kernel_size=3),
     head=op(nn.Conv2d, out_channels=10, kernel_size=9),
@@ -234,6 +245,8 @@ misfit = Space(
     "nothing.yaml": "",
     "spaces.py": "def raises(task):\n    raise ValueError('boom\\nand more')\n\ndef of_two(one, other):\n    pass\n",
     "strategies.py": "number = 3\n",
+    "loops.py": "def loop(model, trial):\n    yield {}\n\ndef no_yield(model, trial):\n    pass\n\n"
+    "def of_one(model):\n    yield {}\n",
     "ok.csv": "a,b,acc\n1,2,0.5\n2,2,0.6\n1,3,0.7\n",
     "heads.csv": "a,b,acc\n",
     "torn.parquet": "PAR1 and no more",
@@ -310,29 +323,37 @@ def line_of(output: str) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("typed", MISTAKES)
-def test_a_mistake_is_one_line(typed: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def check_mistake(typed: str, expected: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
+    """It is told in one line, with these words, and nothing else is printed."""
     assert call(typed.split()) == 2
     output = capfd.readouterr()
     line = line_of(output.err)
-    for words in MISTAKES[typed]:
+    for words in expected:
         assert words in line
     assert not output.out
+
+
+@pytest.mark.parametrize("typed", MISTAKES)
+def test_a_mistake_is_one_line(typed: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    check_mistake(typed, MISTAKES[typed], capfd)
     assert not (folder / "runs").exists(), "a mistake leaves nothing behind"
 
 
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("typed", LATE_MISTAKES)
+def test_a_mistake_that_is_found_late_is_one_line(typed: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    check_mistake(typed, LATE_MISTAKES[typed], capfd)
+    assert not (folder / "runs").exists(), "a mistake leaves nothing behind"
+
+
+@pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("typed", WITH_A_SEARCH)
 def test_a_mistake_with_a_search_leaves_it_as_it_was(
     typed: str, searches: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     journals = {path: path.read_bytes() for path in searches.glob("*/journal.jsonl")}
-    assert call(typed.split()) == 2
-    output = capfd.readouterr()
-    line = line_of(output.err)
-    for words in WITH_A_SEARCH[typed]:
-        assert words in line
-    assert not output.out
+    check_mistake(typed, WITH_A_SEARCH[typed], capfd)
     assert {path: path.read_bytes() for path in searches.glob("*/journal.jsonl")} == journals
 
 

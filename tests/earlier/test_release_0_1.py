@@ -45,7 +45,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> dict
     home = copied(tmp_path_factory.mktemp("resumed"))
     more: dict[str, dict[str, Any]] = {"digits": {"trials": 7}, "images": {"trials": 3}, "own": {"trials": 5}}
     more |= {"finalists": {"trials": 5}, "interrupted": {"trials": 4}}
-    return {name: raynas.resume(name, home=home, **more[name]) for name in NAMES}
+    return {name: raynas.resume(name, home=home, workers=1, **more[name]) for name in NAMES}
 
 
 def lacking(told: Any, expected: Any, place: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import raynas
+from raynas.atomic_write import atomic_write
 from raynas.cli.app import call
 from raynas.errors import SearchFolderError
 from raynas.spec.components import free_name
@@ -80,6 +81,27 @@ def test_delete_removes_what_raynas_made_and_nothing_else(home: Path, capfd: pyt
 
 def test_delete_of_a_search_leaves_nothing_where_all_is_raynas_own(home: Path) -> None:
     folder = a_search(home, "s")
+    assert call(["delete", "s", "--yes"]) == 0
+    assert not folder.path.exists()
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["spec.yaml", "tracker.json", "checkpoints/000001/step-000002.safetensors", "stages/a-b/step-000001.safetensors"],
+)
+def test_what_a_killed_process_was_writing_goes_with_its_search(home: Path, left: str) -> None:
+    folder = a_search(home, "s")
+    (folder.path / left).parent.mkdir(parents=True, exist_ok=True)
+
+    def killed(source: object, target: object) -> None:
+        raise SystemExit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.replace", killed)
+        patch.setattr(Path, "unlink", lambda path: None)
+        with pytest.raises(SystemExit):
+            atomic_write(folder.path / left, b"half")
+    assert list((folder.path / left).parent.glob("*.tmp"))
     assert call(["delete", "s", "--yes"]) == 0
     assert not folder.path.exists()
 

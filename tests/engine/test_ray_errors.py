@@ -153,7 +153,7 @@ def died(words: str) -> ActorDiedError:
 def test_lost_workers_are_told_apart_by_type(error: RayError | None, kind: type[WorkerLost]) -> None:
     lost = lost_worker(error)
     assert type(lost) is kind
-    assert (lost.message, lost.words) == (
+    assert (lost.message, lost.details) == (
         ("its worker process died", "its worker process died")
         if error is None
         else (str(error).splitlines()[0], str(error))

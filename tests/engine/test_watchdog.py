@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from raynas.engine.worker import watchdog
-from raynas.engine.worker.trainable import TrialRunner, WorkerSetup
+from raynas.engine.worker.setup import WorkerSetup
+from raynas.engine.worker.trainable import TrialRunner
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
 from raynas.space import Architecture, Choice, Space, op

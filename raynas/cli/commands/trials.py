@@ -144,11 +144,12 @@ def describe_trial(name: str, trial: int, json: bool) -> None:
     from raynas.results.saved_weights import begun_dtype, chosen_trial
     from raynas.results.working_folder import working_as_begun
     from raynas.spec.components import input_shape
+    from raynas.spec.references import TRAINING
 
     result = api.load(name)
     record = chosen_trial(result, trial)
     with working(spinner_text("building the network", result.spec.task)), working_as_begun(result):
-        components = resumed_components(result)
+        components = resumed_components(result, evaluator=TRAINING)
         shape = input_shape(components)
         if shape is None:
             raise SpecError(f"search {name!r} has no task that says what shape an input has")

@@ -28,6 +28,7 @@ spaces = _registered("raynas.spaces")
 tasks = _registered("raynas.tasks")
 strategies = _registered("raynas.strategies")
 schedulers = _registered("raynas.schedulers")
+evaluators = _registered("raynas.evaluators")
 
 
 def searches_and_spaces(incomplete: str) -> list[str]:

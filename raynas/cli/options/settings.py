@@ -16,7 +16,12 @@ from raynas.spec.settings import SearchSpec, setting_of, value_type
 C = TypeVar("C", bound=Callable[..., None])
 
 #: What the shell offers for a setting's value.
-_OFFERED = {"task": complete.tasks, "strategy": complete.strategies, "scheduler": complete.schedulers}
+_OFFERED = {
+    "task": complete.tasks,
+    "evaluator": complete.evaluators,
+    "strategy": complete.strategies,
+    "scheduler": complete.schedulers,
+}
 
 
 def with_settings(*names: str) -> Callable[[C], C]:

@@ -132,6 +132,8 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
         summary = event.get("task", {}).get("summary")
         data = [f"data: {summary}"] if summary else []
         return [*data, *plan_lines((event.get("plan") or {}).get("lines") or [])]
+    if event["event"].startswith("stage_"):
+        return [_stage_line(event)]
     if event["event"] != "session_started":
         return []
     files, explanation = event.get("files") or {}, event.get("explanation")
@@ -142,6 +144,17 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
         said = describe_changes(files.get("changed", []))
     said += [f"arithmetic: {reason}"] if reason and event["session"] == 0 else []
     return said + ([f"strategy: {explanation}"] if explanation else [])
+
+
+def _stage_line(event: Mapping[str, Any]) -> str:
+    """How far the work before the trials is: ``stage supernet: step 3, loss 0.412``."""
+    name = f"stage {event['stage']}"
+    if event["event"] == "stage_started":
+        return f"{name}: before the trials, in {counted(event['steps'], 'step')}"
+    if event["event"] == "stage_ended":
+        return f"{name}: {event['state']} in {format_duration(event['seconds'])}"
+    metrics = (f"{metric} {shown(value)}" for metric, value in event["metrics"].items())
+    return f"{name}: step {event['step']}, {', '.join(metrics)}"
 
 
 def describe_changes(files: Sequence[str | Path]) -> list[str]:

@@ -150,7 +150,7 @@ class _Plan:
 
     def made(self) -> Fitted | None:
         sizes: list[Size | None] = [None]
-        if self.components.given_evaluator is None and "size" not in self.asked.task_options:
+        if self.components.trains and "size" not in self.asked.task_options:
             sizes = [*getattr(self.components.task, "picture_sizes", ())] or [None]
         sizes, first = self._first(sizes)
         if first is None:
@@ -312,7 +312,7 @@ class _Plan:
         from raynas.evaluators.training import Training
 
         evaluator = self.components.evaluator
-        if self.components.given_evaluator is not None or not isinstance(evaluator, Training):
+        if not self.components.trains or not isinstance(evaluator, Training):
             return pace, {}
         least = budget.least_samples(self.train_size, pace.batch_size, self.own_epochs)
         affordable = self.speed.affordable(size, full / least)
@@ -357,7 +357,7 @@ class _Plan:
         """The components with what was decided."""
         found, components = replace(self.asked, **settings), self.components
         if {"task_options", "batch_size", "affordable_flops"} & set(settings):
-            sources = components.space_source, components.task_source, components.given_evaluator
+            sources = components.space_source, components.task_source, components.evaluator_source
             components = find_components(*sources, found)
         return replace(components, decisions=self.speed.decisions)
 

@@ -16,7 +16,7 @@ from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.timing import Pace, SpeedLine
 from raynas.space import Architecture
 from raynas.spec.components import Components, cost_of
-from raynas.spec.references import make_evaluator, make_space, tell_affordable
+from raynas.spec.references import make_evaluator, make_space, set_affordable
 from raynas.spec.settings import SearchSpec
 
 #: Height and width of pictures.
@@ -61,13 +61,9 @@ class Speed:
         if key not in self._made:
             own = self.components
             task = own.task if size is None else own.task.sketch(size)
-            tell_affordable(task, affordable)
+            set_affordable(task, affordable)
             # A copy, since what it adopts here is not for the search.
-            evaluator = (
-                copy.copy(own.given_evaluator)
-                if own.given_evaluator
-                else make_evaluator(None, task, self.asked.batch_size)
-            )
+            evaluator = copy.copy(make_evaluator(own.evaluator_source, task, self.asked.batch_size))
             made = replace(own, task=task, space=make_space(own.space_source, task), evaluator=evaluator)
             if self.decisions is None:
                 seed, precision = self.asked.seed or 0, self.asked.precision

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from raynas.errors import (
     ClusterError,
+    EvaluatorError,
     JournalError,
     SearchFolderError,
     SpaceError,
@@ -60,12 +61,14 @@ class CheckFields(TypedDict, total=False):
 class Report(TypedDict, total=False):
     """What a worker reports after a step: one of these.
 
-    ``paused`` (true): it was asked to stop. ``disk_full``: a checkpoint found no room; what the system said.
+    ``paused`` (true): it was asked to stop. ``ended`` (true): the evaluator needs no further step. ``disk_full``: a
+    checkpoint found no room; what the system said.
     """
 
     measurements: list[MeasurementFields]
     failure: FailureFields
     paused: bool
+    ended: bool
     disk_full: str
     checked: CheckFields
 
@@ -73,7 +76,16 @@ class Report(TypedDict, total=False):
 #: The kinds of mistakes by the names under which they travel.
 _MISTAKES: dict[str, type[UserError]] = {
     kind.__name__: kind
-    for kind in (UserError, SpaceError, TaskError, SpecError, JournalError, SearchFolderError, ClusterError)
+    for kind in (
+        UserError,
+        SpaceError,
+        TaskError,
+        EvaluatorError,
+        SpecError,
+        JournalError,
+        SearchFolderError,
+        ClusterError,
+    )
 }
 
 
