@@ -35,7 +35,8 @@ def test_a_network_that_is_never_built_fails_by_the_limit(tmp_path: Path, monkey
     monkeypatch.setattr(os, "kill", lambda pid, number: killed.set() if number == signal.SIGKILL else None)
     space = Space(head=op(nn.Linear, out_features=Choice(1, 2)))
     worker = WorkerSetup(
-        Source("raynas.spaces", "", obj=space), Source("raynas.tasks", "", obj=Digits()), {}, Hanging(),
+        Source("raynas.spaces", "", obj=space), Source("raynas.tasks", "", obj=Digits()), {},
+        Source("raynas.evaluators", "", obj=Hanging()),
         SearchFolder(tmp_path, "s"), seed=0, max_steps=3, step_timeout=0.01,
     )  # fmt: skip
 
