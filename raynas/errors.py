@@ -23,6 +23,10 @@ class TaskError(UserError):
     """Data or a task that cannot be used."""
 
 
+class CostError(UserError):
+    """A cost of a network (parameters, a latency) that cannot be had."""
+
+
 class SpecError(UserError):
     """A search's settings (file or flags) that cannot be run."""
 

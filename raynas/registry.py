@@ -1,4 +1,4 @@
-"""Finds spaces, tasks, strategies and schedulers by name: a Python entry point, or ``path/to/file.py:name``.
+"""Finds spaces, tasks, strategies, schedulers, costs by name: a Python entry point, or ``path/to/file.py:name``.
 
 RayNAS's own are found in the same way as a third party's: they are entry points of its own distribution.
 """
@@ -22,9 +22,10 @@ GROUPS = {
     "raynas.tasks": ("task", "give a name or path/to/file.py:name"),
     "raynas.strategies": ("strategy", "give a name or path/to/file.py:name"),
     "raynas.schedulers": ("scheduler", "give a name or path/to/file.py:name"),
+    "raynas.costs": ("cost model", "give a name or path/to/file.py:name"),
 }
 
-#: The setting of a search that names an object of each group.
+#: The setting of a search that names one object of a group. (Its ``costs`` name several.)
 SETTING_OF = {
     "raynas.spaces": "space",
     "raynas.tasks": "task",

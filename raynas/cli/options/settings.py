@@ -16,7 +16,12 @@ from raynas.spec.settings import SearchSpec, setting_of, value_type
 C = TypeVar("C", bound=Callable[..., None])
 
 #: What the shell offers for a setting's value.
-_OFFERED = {"task": complete.tasks, "strategy": complete.strategies, "scheduler": complete.schedulers}
+_OFFERED = {
+    "task": complete.tasks,
+    "strategy": complete.strategies,
+    "scheduler": complete.schedulers,
+    "costs": complete.costs,
+}
 
 
 def with_settings(*names: str) -> Callable[[C], C]:
@@ -41,7 +46,7 @@ def with_settings(*names: str) -> Callable[[C], C]:
 def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a person gave, as ``raynas.search`` takes them; others are the file's or the default."""
     names = {"time": "seconds"}
-    return {names.get(key, key): value for key, value in settings.items() if value is not None}
+    return {names.get(key, key): value for key, value in settings.items() if value is not None and value != []}
 
 
 def _parameter(name: str) -> inspect.Parameter:
@@ -49,7 +54,7 @@ def _parameter(name: str) -> inspect.Parameter:
     about: dict[str, Any] = {"help": setting.help, "metavar": setting.metavar, "rich_help_panel": setting.panel}
     if name in _OFFERED:
         about["autocompletion"] = _OFFERED[name]
-    option, parser = f"--{name.replace('_', '-')}", None
+    option, parser = setting.flag or f"--{name.replace('_', '-')}", None
     if setting.kind == "duration":
         parser = length_of_time(option)
     elif kind is int:
@@ -60,7 +65,7 @@ def _parameter(name: str) -> inspect.Parameter:
         about["parser"] = parser
     if kind is bool:
         option, about["show_default"] = f"{option}/--no-{name.replace('_', '-')}", option
-    elif kind not in (int, float):
+    elif kind not in (int, float, list[str]):
         kind = str  # one of a few words: what is wrong is said where settings are checked
     annotation: Any = Annotated[(Optional[kind], typer.Option(option, **about))]  # noqa: UP045
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
