@@ -33,8 +33,8 @@ from raynas.space import Architecture, Space
 
 #: How often ``fresh`` asks the strategy, then draws at random, before it enumerates.
 _DRAWS, _SAMPLES = 40, 100
-#: Where draws break a constraint: how often it changes the nearest of them, and how many infeasible ones it enumerates
-#: at most (with those drawn before; some seconds' work).
+#: Where draws break a constraint: how many steps it walks from the nearest of them, and how many infeasible ones it
+#: enumerates at most (with those drawn before; some seconds' work).
 _REPAIRS, _INFEASIBLE = 400, 2_000
 #: How many fillings it enumerates at most (some seconds' work, once a search).
 _ENUMERATED = 20_000
@@ -164,7 +164,7 @@ class ArchitectureSearcher(Searcher, ABC):
 
         What is far beyond what a trial can afford (``admit_only``) is not taken, but for the cheapest of it, where
         there is nothing else or where many draws were refused (``refusals``: those of this proposal so far). What
-        breaks a constraint is never taken: the draw that is nearest to keeping it is changed, hole by hole, until one
+        breaks a constraint is never taken: the draw that is nearest to keeping them is changed, hole by hole, until one
         does.
         """
         refusals = refusals or Refusals(self.admission)
@@ -188,20 +188,25 @@ class ArchitectureSearcher(Searcher, ABC):
         return refusals.cheapest()
 
     def _repaired(self, history: History, rng: random.Random, refusals: Refusals) -> Proposal | None:
-        """A mutant of the draw that is nearest to keeping the constraints, and of its mutants in turn; None if none
-        keeps them."""
+        """An architecture that keeps the constraints, on a walk from the draw that is nearest to it; None if none does.
+
+        Each step changes one hole, and is not taken where that leads away from the constraints. What was proposed
+        before keeps them, so the walk goes through it.
+        """
+        current = refusals.nearest()
+        if current is None or self.admission is None:
+            return None
         for _ in range(_REPAIRS):
-            nearest = refusals.nearest()
-            if nearest is None:
-                return None
             try:
-                mutant = self.space.mutate(nearest.architecture, rng)
+                mutant = self.space.mutate(current.architecture, rng)
             except SpaceError:  # no hole has a second value
                 return None
-            if self.space.trial_id(mutant) not in history.seen:
-                found = refusals.settle(self.proposal(mutant, {"kind": "repaired"}))
-                if found is not None:
-                    return found
+            near = self.proposal(mutant, {"kind": "repaired"})
+            found = None if near.trial_id in history.seen else refusals.settle(near)
+            if found is not None:
+                return found
+            if self.admission.violation(near) <= self.admission.violation(current):
+                current = near
         return None
 
     def _known(self, warm_start: Iterable[tuple[Architecture, int, float]]) -> list[dict[str, Any]]:

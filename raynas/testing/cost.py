@@ -18,7 +18,6 @@ import pytest
 from raynas.costs import AnalyticCosts, CostModel
 from raynas.costs.model import measured
 from raynas.space import Architecture, Space
-from raynas.tasks.digits import Digits
 from raynas.tasks.task import Task
 from raynas.testing.contract import Contract, as_json
 
@@ -40,6 +39,8 @@ class CostModelContract(Contract):
 
     def task(self) -> Task:
         """The task whose inputs the networks take."""
+        from raynas.tasks.digits import Digits
+
         return Digits()
 
     def space(self, task: Task) -> Space:
@@ -70,16 +71,6 @@ class CostModelContract(Contract):
             taken = set(names) & set(AnalyticCosts.metrics)
             assert not taken, f"every search has {', '.join(sorted(taken))} already; give the metric another name"
 
-    def test_a_search_can_make_it(self) -> None:
-        cls = type(self.model())
-        try:
-            cls()
-        except TypeError as error:
-            raise AssertionError(
-                f"a search that is given {cls.__name__} by name makes it without arguments, and {error}; give them "
-                "defaults, or name an object of it (path/to/file.py:object)"
-            ) from error
-
     def test_it_gives_what_it_names(self) -> None:
         model, task, space = self.model(), self.task(), self._space
         for architecture in self._architectures():
@@ -109,7 +100,7 @@ class CostModelContract(Contract):
 
     def test_it_tells_networks_apart(self) -> None:
         found = self.figures()
-        if len({space_id for space_id in map(self._space.network_id, self._architectures())}) < 2:
+        if len(set(map(self._space.network_id, self._architectures()))) < 2:
             pytest.skip("all sampled networks are the same")
         for name in found[0]:
             assert len({one[name] for one in found}) > 1, (

@@ -97,6 +97,21 @@ MISTAKES = {
     "search resnet --tracking-uri bogus://ann:s3cret@x": ("'bogus://***@x'",),
     "search resnet --tracking-uri ./mlruns": ("'./mlruns'", "MLFLOW_ALLOW_FILE_STORE=true", "--no-mlflow"),
     "search resnet --tracking-uri http://***@host": ("http://***@host", "without its password", "--no-mlflow"),
+    "search mlp --constraint params<500k": ("'params<500k'", "<= and >="),
+    "search mlp --constraint params<=lots": ("'lots'", "500k"),
+    "search mlp --constraint param<=500k": ("'param<=500k'", "did you mean 'params'", "flops, params", "--cost"),
+    "search mlp --constraint params<=1k --constraint params>=2k": (
+        "'params<=1k'",
+        "'params>=2k'",
+        "no number keeps both",
+    ),
+    "search mlp --constraint params<=10": ("networks drawn none has params<=10; the smallest has", "--constraint"),
+    "search mlp --cost speed": ("'speed'", "path/to/file.py:name"),
+    "search mlp --cost nowhere.py:Cost": ("nowhere.py", "check the path"),
+    "search mlp --cost here.py:number": ("here.py:number", "is no raynas.costs.CostModel"),
+    "search mlp --cost costs.py:Twice": ("costs.py:Twice", "flops is given by 'analytic' already"),
+    "search mlp --cost costs.py:Broken": ("costs.py:Broken", "ZeroDivisionError"),
+    "search mlp --cost costs.py:Nameless": ("costs.py:Nameless", "('latency_ms',)"),
     "search resnet --grace-period 9 --epochs 3": ("grace period 9", "3"),
     "search resnet --quiet --json": ("--quiet", "--json"),
     "search resnet --name=": ("--name ''", "leave it out"),
@@ -234,6 +249,21 @@ misfit = Space(
     "nothing.yaml": "",
     "spaces.py": "def raises(task):\n    raise ValueError('boom\\nand more')\n\ndef of_two(one, other):\n    pass\n",
     "strategies.py": "number = 3\n",
+    "costs.py": """from raynas.costs import CostModel
+
+class Twice(CostModel):
+    metrics = ("flops",)
+    def measure(self, network, input_shape, dtype=None):
+        return {"flops": 1}
+
+class Broken(Twice):
+    metrics = ("share",)
+    def measure(self, network, input_shape, dtype=None):
+        return {"share": 1 / 0}
+
+class Nameless(Twice):
+    metrics = "share"
+""",
     "ok.csv": "a,b,acc\n1,2,0.5\n2,2,0.6\n1,3,0.7\n",
     "heads.csv": "a,b,acc\n",
     "torn.parquet": "PAR1 and no more",
