@@ -11,7 +11,7 @@ import math
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from raynas.errors import CostError, SpaceError
 from raynas.space.network.shapes import Shape
@@ -40,7 +40,7 @@ class CostModel(ABC):
         ...         return {"depth": len(layer_costs(network, input_shape, dtype))}
     """
 
-    metrics: ClassVar[tuple[str, ...]]
+    metrics: tuple[str, ...]
 
     @abstractmethod
     def measure(

@@ -142,8 +142,9 @@ class ArchitectureSearcher(Searcher, ABC):
 
         A default that breaks a constraint is left out.
         """
-        default = self.default_proposal()
-        left_out = self.admission is not None and self.admission.violation(default) > 0
+        limited = self.admission is not None and self.admission.constraints
+        default = self.default_proposal() if number == 0 or limited else None
+        left_out = default is not None and self.admission is not None and self.admission.violation(default) > 0
         if number == 0 and not left_out:
             return default
         return warm.proposed(self, history, number, self.admission, begins=0 if left_out else 1)

@@ -62,11 +62,12 @@ def costs_and_admission(
     """
     models = cost_models(spec, folder)
     constraints = constraints_of(spec, metrics_of(models))
-    if constraints and input_shape(components) is None:
-        raise SpecError(
-            f"constraint {str(constraints[0])!r}: the costs of a network are not known here, since "
-            f"{type(components.evaluator).__name__} does not say what goes into one (Evaluator.task)"
-        )
+    for asked in (*spec.constraints, *spec.costs):
+        if input_shape(components) is None:
+            raise SpecError(
+                f"{asked!r}: the costs of a network are not known here, since {type(components.evaluator).__name__} "
+                "does not say what goes into one (Evaluator.task); leave it out"
+            )
     costs = costs_of(components, spec.trial_timeout, models)
     if spec.affordable_flops is None and not constraints:
         return costs, None

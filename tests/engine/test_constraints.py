@@ -70,7 +70,7 @@ class Named(Proposer):
 def make(tmp_path: Path) -> Iterator[Any]:
     writers: list[Writer] = []
 
-    def session(limits: Sequence[str], searcher: Proposer | None = None, warm_start: Any = None) -> Session:
+    def session(limits: Sequence[str], searcher: Proposer | None = None) -> Session:
         space = widths()
         admission = Admission(params, constraints=list(map(Constraint.parse, limits))) if limits else None
         if searcher is None:
@@ -134,6 +134,22 @@ def test_a_default_that_breaks_a_constraint_is_left_out(make: Any) -> None:
     assert history.trials[0].strategy == "random"
     assert not history.trials[0].is_default
     assert "hand-made" not in history.trials[0].title
+
+
+def test_the_best_of_a_warm_start_that_keeps_the_constraints_is_trial_0_where_the_default_is_left_out(
+    make: Any,
+) -> None:
+    session = make(["params>=24", "params<=32"])
+    known = []
+    for architecture in session.space.enumerate():
+        (width,) = architecture.values()
+        ids = {"trial_id": session.space.trial_id(architecture), "network_id": session.space.network_id(architecture)}
+        values = {"architecture": architecture.to_json(), "rung": 1, "completed": True}
+        known.append({**values, **ids, "metrics": {"score": float(width)}})
+    begun = {"event": "search_started", "objective": {"metric": "score", "mode": "max"}}
+    session.history.apply({**begun, "warm_start": {"source": "earlier", "trials": known}})
+    assert units(session) == [8, 7, 6], "the best first; of the others those that keep them"
+    assert session.history.trials[0].strategy == "warm start"
 
 
 def test_a_strategy_that_proposes_nothing_else_ends_the_search_with_one_line(make: Any) -> None:

@@ -203,7 +203,7 @@ def test_where_all_that_keep_a_constraint_were_tried_the_search_is_at_its_end(st
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_where_nothing_keeps_a_constraint_the_nearest_value_is_told(strategy: str) -> None:
     searcher, admission = limited(strategy, "params<=3")
-    assert searcher.next_proposal(History(), 0) is None
+    assert searcher.next_proposal(History(Objective("score")), 0) is None
     said = admission.shortage.describe()
     assert said == f"of {admission.shortage.drawn:,} networks drawn none has params<=3; the smallest has 4"
 
@@ -217,7 +217,7 @@ def test_a_constraint_is_kept_where_nothing_is_affordable() -> None:
 
 def test_each_constraint_alone_can_be_kept_but_not_both() -> None:
     searcher, admission = limited("random", "params<=6", "flops>=1k")
-    assert searcher.next_proposal(History(), 0) is None
+    assert searcher.next_proposal(History(Objective("score")), 0) is None
     found = re.fullmatch(
         r"of [\d,]+ networks drawn none keeps params<=6 and flops>=1k together; "
         r"the nearest has params [\d,]+ and flops [\d,]+",
@@ -228,7 +228,7 @@ def test_each_constraint_alone_can_be_kept_but_not_both() -> None:
 
 def test_what_has_no_known_cost_does_not_keep_a_constraint_on_it() -> None:
     searcher, admission = limited("random", "latency_ms<=3")
-    assert searcher.next_proposal(History(), 0) is None
+    assert searcher.next_proposal(History(Objective("score")), 0) is None
     assert admission.shortage.describe().endswith(
         "networks drawn none has a known latency_ms, which latency_ms<=3 limits"
     )
@@ -267,4 +267,4 @@ def test_a_strategy_that_names_nothing_else_is_told_of() -> None:
     searcher = Own(wide_space())
     searcher.admit_only(Admission(costs, constraints=[Constraint.parse("params<=5")]))
     with pytest.raises(AlwaysInfeasible, match=r"for trial 1 only networks that break params<=5; .* self\.fresh"):
-        searcher.next_proposal(History(), 1)
+        searcher.next_proposal(History(Objective("score")), 1)
