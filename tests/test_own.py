@@ -72,7 +72,7 @@ def test_each_says_how_to_try_it(path: Path) -> None:
 
 def test_cost() -> None:
     own = load_own("cost.py")
-    network = Space(flat=op(nn.Flatten), wide=op(nn.Linear, Choice(9, 5)), head=op(nn.Linear, 2))
+    network = Space(flat=op(nn.Flatten), wide=op(nn.Linear, out_features=Choice(9, 5)))
     filled = network.network(network.default())
     assert measured(own.Activations(), "own", filled, (2, 3)) == {"activation_bytes": 4 * (6 + 9)}
     assert measured(own.small, "own", filled, (2, 3)) == {"activation_bytes": 6 + 9}

@@ -242,7 +242,7 @@ class Session:
     def _cost_fields(self, architecture: Architecture) -> dict[str, Any]:
         """What is known of an architecture, as ``trial_proposed`` has it."""
         known = dict(self._cost(architecture))
-        own = {name: known.pop(name) for name in ("params", "flops") if name in known}
+        own: dict[str, Any] = {name: known.pop(name) for name in ("params", "flops") if name in known}
         return {**own, **({"costs": known} if known else {})}
 
     def _all_proposed(self, reason: SessionEnd) -> TrialRecord | None:

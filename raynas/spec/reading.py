@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from pathlib import Path
@@ -86,7 +86,7 @@ def _model() -> type[BaseModel]:
 def _checks(name: str, kind: Any) -> list[Any]:
     """What a value is checked for beside its type."""
     setting = setting_of(name)
-    readers = {"duration": _seconds, "store": _store, "constraints": _constraints}
+    readers: dict[str, Callable[..., Any]] = {"duration": _seconds, "store": _store, "constraints": _constraints}
     if setting.kind != "value":
         return [BeforeValidator(readers[setting.kind])]
     if get_origin(kind) is list:
