@@ -40,6 +40,7 @@ from raynas.spec.components import (
     settled_finalists,
     with_limits,
 )
+from raynas.spec.constraints import require_feasible
 from raynas.spec.reading import read_spec
 from raynas.spec.references import TRAINING, source_of
 from raynas.spec.settings import ResolvedSpec, SearchSpec, Settings
@@ -142,6 +143,7 @@ def _prepare(
         scheduler=label(asked.scheduler) or asked.scheduler,
         data=str(paths.absolute(asked.data)) if asked.data else asked.data,
         warm_start=absolute(asked.warm_start) if asked.warm_start else asked.warm_start,
+        costs=[label(each) or each for each in asked.costs],
     )
     if asked.name:
         SearchFolder(home, asked.name).require_free()
@@ -153,6 +155,8 @@ def _prepare(
     for group, which in SETTING_OF.items():
         if not asked[which].startswith("<"):
             require_known(group, asked[which])
+    for cost in asked.costs:
+        require_known("raynas.costs", cost)
     trains = asked.evaluator == TRAINING or is_file(asked.evaluator)
     own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task", "evaluator"))
     paths.home_folder()  # Ray cannot be imported without one
@@ -170,11 +174,13 @@ def _prepare(
     spec = resolve(asked, components, home)
     make_searcher(spec, components.space)
     preflight(components, spec)
+    require_feasible(spec, components)
     earlier = read_warm_start(spec, components.space, home)  # what is wrong with it is told before anything is measured
     fitted = fit(asked, components)
     if fitted is not None:
         components = fitted.components
         spec = resolve(replace(asked, **fitted.settings, seed=spec.seed), components, home)
+        require_feasible(spec, components)  # the space may be another one now
         earlier = read_warm_start(spec, components.space, home)
     return spec, replace(components, store=store), earlier, bool(asked.name), fitted
 

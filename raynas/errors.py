@@ -27,6 +27,10 @@ class EvaluatorError(UserError):
     """An evaluator, or a training loop of a person's own, that does not measure as it must."""
 
 
+class CostError(UserError):
+    """A cost of a network (parameters, a latency) that cannot be had."""
+
+
 class SpecError(UserError):
     """A search's settings (file or flags) that cannot be run."""
 

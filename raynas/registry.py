@@ -23,9 +23,10 @@ GROUPS = {
     "raynas.strategies": ("strategy", "give a name or path/to/file.py:name"),
     "raynas.schedulers": ("scheduler", "give a name or path/to/file.py:name"),
     "raynas.evaluators": ("evaluator", "give a name or path/to/file.py:name"),
+    "raynas.costs": ("cost model", "give a name or path/to/file.py:name"),
 }
 
-#: The setting of a search that names an object of each group.
+#: The setting of a search that names one object of a group. (Its ``costs`` name several.)
 SETTING_OF = {
     "raynas.spaces": "space",
     "raynas.tasks": "task",

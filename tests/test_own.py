@@ -11,12 +11,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from torch import nn
 
+from raynas.costs.model import measured
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.training import Training
 from raynas.journal import History
 from raynas.modules import load, place_of
 from raynas.objectives.objective import Objective
+from raynas.space import Choice, Space, op
 from raynas.tasks.digits import Digits
 
 OWN = Path(__file__).resolve().parents[1] / "docs" / "own"
@@ -65,3 +68,11 @@ def test_searcher() -> None:
 @pytest.mark.parametrize("path", sorted(OWN.glob("*.py")), ids=lambda path: path.name)
 def test_each_says_how_to_try_it(path: Path) -> None:
     assert re.search(rf"Try it:  \S.* {re.escape(path.name)}\b", path.read_text(encoding="utf-8").split('"""')[1])
+
+
+def test_cost() -> None:
+    own = load_own("cost.py")
+    network = Space(flat=op(nn.Flatten), wide=op(nn.Linear, out_features=Choice(9, 5)))
+    filled = network.network(network.default())
+    assert measured(own.Activations(), "own", filled, (2, 3)) == {"activation_bytes": 4 * (6 + 9)}
+    assert measured(own.small, "own", filled, (2, 3)) == {"activation_bytes": 6 + 9}

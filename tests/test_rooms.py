@@ -239,7 +239,7 @@ def test_torch_waits_for_the_function_that_needs_it(path: Path) -> None:
         ("raynas.journal.history", ("ray", "torch", "sklearn", "pydantic")),
         ("raynas.schedulers.rungs", ("ray", "torch", "sklearn")),
         (
-            ", ".join(f"raynas.testing.{name}" for name in ("space", "task", "scheduler", "evaluator")),
+            ", ".join(f"raynas.testing.{name}" for name in ("space", "task", "cost", "scheduler", "evaluator")),
             ("ray", "torch", "sklearn", "pydantic"),
         ),
         ("raynas.api", ("ray", "torch", "sklearn")),  # Ray starts before torch is imported

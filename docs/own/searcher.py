@@ -44,6 +44,7 @@ class HillClimber(ArchitectureSearcher):
             return self.space.mutate(parent.architecture, rng), {"kind": "mutation", "parents": [parent.number]}
 
         # fresh() tries until an architecture is new, and returns None if the space is exhausted. It also leaves out
-        # architectures that are far beyond what a trial can afford, if the search knows that. A strategy that never
-        # calls it decides for itself: every architecture that it proposes is accepted.
+        # architectures that break a constraint (--constraint), and those that are far beyond what a trial can afford,
+        # if the search knows that. A strategy that never calls it is asked again if it proposes one that breaks a
+        # constraint, and decides for itself what it can afford.
         return self.fresh(history, rng, draw)

@@ -1,15 +1,16 @@
-"""Tests of the space, the task and the strategy beside this file. Try it:  python -m pytest test_mine.py
+"""Tests of the space, the task, the cost and the strategy beside this file. Try it:  python -m pytest test_mine.py
 
 Each class runs the whole contract on what its method makes: testing.md says what that is, and what else can be set.
 """
 
+from cost import Activations
 from searcher import HillClimber
 from space import convnet
 from task import Wine
 
 from raynas.evaluators.training import Training
 from raynas.tasks.digits import Digits
-from raynas.testing import EvaluatorContract, SearcherContract, SpaceContract, TaskContract
+from raynas.testing import CostModelContract, EvaluatorContract, SearcherContract, SpaceContract, TaskContract
 from search_spaces.mlp import mlp
 
 
@@ -23,6 +24,14 @@ class TestConvnet(SpaceContract):
 class TestWine(TaskContract):
     def task(self):
         return Wine()
+
+
+class TestActivations(CostModelContract):
+    def model(self):
+        return Activations()
+
+    def space(self, task):
+        return convnet(task)  # its networks are measured; by default those of mlp, on digits
 
 
 class TestHillClimber(SearcherContract):

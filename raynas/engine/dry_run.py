@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import random
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from raynas.evaluators.evaluator import TrialContext
 from raynas.resources import available_cpus
 from raynas.space import Architecture
 from raynas.spec.components import Components, make_rule, step_seconds
+from raynas.spec.constraints import feasible_samples
 from raynas.spec.settings import ResolvedSpec
 
 #: One step of the default and of this many random samples is measured.
@@ -81,8 +81,7 @@ def make_plan(spec: ResolvedSpec, components: Components, fitted: Fitted | None 
             decisions = evaluator.decide(components.space, components.space.default(), context)
         evaluator.adopt(decisions)
         components = replace(components, evaluator=evaluator)
-    rng = random.Random(spec.seed)
-    samples = [components.space.sample(rng) for _ in range(_SAMPLES)]
+    samples = feasible_samples(spec, components, _SAMPLES)
     tried = (components.space.default(), *samples)
     seconds = step_seconds(spec) or statistics.median(
         _measured_seconds(components, spec, each, workers) for each in tried

@@ -23,7 +23,8 @@ from raynas.storage.search_folder import SearchFolder
 
 def own_files(spec: ResolvedSpec) -> list[Path]:
     """The files of a person's own that a search was begun with."""
-    references = [spec[which] for which in ("space", "task", "strategy", "scheduler", "evaluator")]
+    named = [spec[which] for which in ("space", "task", "strategy", "scheduler", "evaluator")]
+    references = [*named, *spec.costs]
     return [original_of(reference) for reference in references if not reference.startswith("<") and is_file(reference)]
 
 
@@ -71,9 +72,9 @@ def take(result: SearchResult, components: Components) -> Components:
     """Replaces the copies by the files as they are now, and removes what was trained with the old ones."""
     spec, folder = result.spec, SearchFolder(result.folder.parent, result.name)
     components = keep_sources(components, folder, anew=True)
-    for which in ("strategy", "scheduler"):
-        if is_file(spec[which]):
-            copies.keep(folder.source, original_of(spec[which]), anew=True)
+    for reference in (spec.strategy, spec.scheduler, *spec.costs):
+        if is_file(reference):
+            copies.keep(folder.source, original_of(reference), anew=True)
     modules.forget(folder.source.rglob("*.py"))
     for number in result.history.running:
         folder.remove_checkpoints(number)

@@ -28,13 +28,13 @@ from raynas.resources import available_bytes, available_cpus
 from raynas.results.result import SearchResult
 from raynas.spec.components import (
     Components,
-    cost_of,
     keep_sources,
     make_rule,
     make_searcher,
     step_seconds,
     task_arguments,
 )
+from raynas.spec.constraints import costs_and_admission
 from raynas.spec.reading import write_spec
 from raynas.spec.settings import ResolvedSpec
 from raynas.spec.warm_start import describe
@@ -130,8 +130,8 @@ def run(
     from raynas.engine.supervisor import supervise
     from raynas.engine.worker.setup import WorkerSetup
 
-    cost = cost_of(components, spec.trial_timeout)
-    searcher = make_searcher(spec, components.space, folder, cost)
+    costs, admission = costs_and_admission(spec, components, folder)
+    searcher = make_searcher(spec, components.space, folder, admission)
     writer = Writer(folder.journal)
     session = Session(
         folder,
@@ -147,7 +147,8 @@ def run(
         keep_best=spec.keep_best,
         finalists=spec.finalists,
         repeats=spec.repeats or 0,
-        cost=cost,
+        cost=costs,
+        admission=admission,
         progress=progress,
         judge=partial(judge_check, spec),
     )
@@ -172,6 +173,7 @@ def run(
                 versions=_versions(),
                 decisions=decisions,
                 explanation=_explanation(session),
+                **({"left_out": session.left_out} if session.left_out else {}),
                 **more,
             )
             write_spec(folder.spec, spec)

@@ -11,6 +11,8 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal
 
 from raynas.engine.weight_retention import WeightRetention
@@ -37,7 +39,8 @@ from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
 from raynas.searchers import warm_start as warm
-from raynas.searchers.proposal import Proposer
+from raynas.searchers.admission import Admission
+from raynas.searchers.proposal import Proposal, Proposer
 from raynas.space import Architecture, Space
 from raynas.storage import trial_log
 from raynas.storage.search_folder import SearchFolder
@@ -62,7 +65,8 @@ class Session:
         number: 0 for the first session of the search.
         trials: the limit on trials of the whole search (None: no limit).
         keep_best: of so many ended trials the last checkpoint, with the weights, is kept.
-        cost: what is known of an architecture before it is trained (``params``, ``flops``).
+        cost: what is known of an architecture before it is trained (``params``, ``flops``, and by other models).
+        admission: knows which architectures keep the search's constraints (None: there are none).
         finalists, repeats: after the last trial so many leading networks are trained again so many times.
         progress: called with every event after it was written.
         judge: why the search cannot go on, by what the check before its first trial showed (it returns None where the
@@ -84,7 +88,8 @@ class Session:
         writer: Writer,
         trials: int | None,
         keep_best: int,
-        cost: Callable[[Architecture], Mapping[str, int]],
+        cost: Callable[[Architecture], Mapping[str, float]],
+        admission: Admission | None = None,
         finalists: int = 0,
         repeats: int = 0,
         progress: Callable[[dict[str, Any]], None] | None = None,
@@ -106,6 +111,7 @@ class Session:
         self._full_budget = FullBudget(rule.max_steps, mode=objective.mode)  # of repeats: none is stopped early
         self.weights = WeightRetention(folder, history, keep_best, searcher)
         self._cost = cost
+        self._admission = admission
         self._progress = progress
         self._judge = judge
         self.when_checked = when_checked
@@ -183,36 +189,62 @@ class Session:
         if self.stop_reason is not None:
             return None
         number = len(self.history.trials)
-        refused: Mapping[str, int | bool] = {}
         if self.trials is not None and self.history.searched >= self.trials:
             return self._all_proposed("trials")
-        if self.history.default is None:
-            architecture = self.space.default()
-            trial_id, network_id = self.space.trial_id(architecture), self.space.network_id(architecture)
-            strategy = DEFAULT
-            origin: Mapping[str, object] = {"kind": DEFAULT}
-        else:
-            proposal = warm.proposed(self.searcher, self.history.for_searchers, number)
-            if proposal is None:
-                return self._all_proposed("exhausted")
-            architecture, strategy, origin = proposal.architecture, self.strategy, proposal.origin
-            trial_id, network_id = proposal.trial_id, proposal.network_id
-            refused = proposal.refusal_fields
-            strategy = WARM if origin.get("kind") == WARM else strategy
+        try:
+            proposal = self._new_proposal(number)
+        except warm.AlwaysInfeasible as error:
+            self.message = str(error)
+            self.stop("error")
+            return None
+        if proposal is None:
+            return self._all_proposed("exhausted")
+        of_warm_start = proposal.origin.get("kind") == WARM
+        strategy = DEFAULT if proposal is self._default else WARM if of_warm_start else self.strategy
         self.record(
             "trial_proposed",
             trial=number,
-            architecture=architecture.to_json(),
-            trial_id=trial_id,
-            network_id=network_id,
-            name=self.space.short_name(architecture),
+            architecture=proposal.architecture.to_json(),
+            trial_id=proposal.trial_id,
+            network_id=proposal.network_id,
+            name=self.space.short_name(proposal.architecture),
             strategy=strategy,
-            origin=origin,
+            origin=proposal.origin,
             session=self.number,
-            **self._cost(architecture),
-            **refused,
+            **self._cost_fields(proposal.architecture),
+            **proposal.refusal_fields,
         )
         return self.history.trials[number]
+
+    def _new_proposal(self, number: int) -> Proposal | None:
+        """The space's default first, unless it breaks a constraint; then the strategy's. None: nothing is left."""
+        begun = 0 in self.history.trials and 0 not in self.history.void
+        if self.history.default is None and not begun and self.left_out is None:
+            return self._default
+        begins = 1 if self.left_out is None else 0
+        found = warm.proposed(self.searcher, self.history.for_searchers, number, self._admission, begins=begins)
+        if found is not None and number == 0:  # a trial 0 of no kind would be taken for the default
+            found = replace(found, origin={"kind": self.strategy, **found.origin})
+        return found
+
+    @cached_property
+    def _default(self) -> Proposal:
+        architecture = self.space.default()
+        ids = self.space.trial_id(architecture), self.space.network_id(architecture)
+        return Proposal(architecture, *ids, {"kind": DEFAULT})
+
+    @cached_property
+    def left_out(self) -> str | None:
+        """Why the space's default is not trained, in a few words; None where it is."""
+        if self._admission is None or self._admission.violation(self._default) == 0:
+            return None
+        return self._admission.broken_by(self._default)
+
+    def _cost_fields(self, architecture: Architecture) -> dict[str, Any]:
+        """What is known of an architecture, as ``trial_proposed`` has it."""
+        known = dict(self._cost(architecture))
+        own: dict[str, Any] = {name: known.pop(name) for name in ("params", "flops") if name in known}
+        return {**own, **({"costs": known} if known else {})}
 
     def _all_proposed(self, reason: SessionEnd) -> TrialRecord | None:
         """The search has proposed all that it will: once that has ended, a finalist once more; else the end."""
@@ -220,6 +252,8 @@ class Session:
         if history.under_way - history.repeats and (self.rule.pauses or self.finalists):
             return None
         self._close_paused()
+        if reason == "exhausted" and self._admission is not None and self._admission.constraints:
+            self.message = self._admission.shortage.describe()
         found = next_repeat(history, self.finalists, self.repeats)
         if found is None:
             self.stop(reason)
@@ -237,7 +271,7 @@ class Session:
             session=self.number,
             repeat_of=record.number,
             repeat=turn,
-            **self._cost(record.architecture),
+            **self._cost_fields(record.architecture),
         )
         return history.trials[number]
 

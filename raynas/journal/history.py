@@ -67,6 +67,7 @@ class TrialRecord:
     score: tuple[int, Mapping[str, float]] | None = None  # the highest rung reached, and the metrics there
     seconds: float = 0.0
     attempts: int = 0
+    costs: Mapping[str, float] = field(default_factory=dict)  # known before training: params, flops, others
     proposed_at: float = 0.0
     started_at: float | None = None
     ended_at: float | None = None
@@ -80,7 +81,12 @@ class TrialRecord:
     @property
     def title(self) -> str:
         """What the trial is called before people: by its holes, or as the space's default."""
-        return "default: the hand-made network" if self.number == 0 or self.strategy == DEFAULT else self.name
+        return "default: the hand-made network" if self.is_default else self.name
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the space's default: trial 0, unless a constraint left that out, or a later one."""
+        return self.strategy == DEFAULT or (self.number == 0 and self.origin.get("kind", DEFAULT) == DEFAULT)
 
     @property
     def terminal(self) -> bool:
@@ -150,6 +156,7 @@ class History:
         counts: how many trials are in each state.
         refused: how many drawn architectures were far beyond what a trial can afford, and were not proposed.
         beyond: how many trials are as far beyond it, because the strategy drew nothing cheaper.
+        infeasible: how many drawn architectures broke a constraint, and were not proposed.
         steps_trained: steps measured over all trials.
         last_seq: ``seq`` of the last event applied; -1 at first.
     """
@@ -171,7 +178,7 @@ class History:
         self.judged: list[tuple[int, tuple[int, float]]] = []
         self.scored: list[int] = []
         self.counts: Counter[str] = Counter()
-        self.refused = self.beyond = 0
+        self.refused = self.beyond = self.infeasible = 0
         self.steps_trained = 0
         self.last_seq = -1
         self._for_searchers: History | None = None  # where it differs from this one
@@ -235,9 +242,13 @@ class History:
 
     @property
     def default(self) -> TrialRecord | None:
-        """The trial of the space's default: trial 0, or a later one where that is void."""
+        """The trial of the space's default: trial 0, or a later one where that is void.
+
+        None before it was proposed, and where it breaks a constraint: then it never is.
+        """
         if 0 not in self.void:
-            return self.trials.get(0)
+            first = self.trials.get(0)
+            return first if first is not None and first.is_default else None
         own = (record for number, record in self.trials.items() if number not in self.void)
         return next((record for record in own if record.strategy == DEFAULT), None)
 
@@ -364,6 +375,7 @@ class History:
             repeat_of=event.get("repeat_of"),
             repeat=event.get("repeat", 0),
             session=event.get("session", 0),
+            costs={**{name: event[name] for name in ("params", "flops") if name in event}, **event.get("costs", {})},
             proposed_at=time,
         )
         self.trials[record.number] = self.running[record.number] = record
@@ -372,6 +384,7 @@ class History:
         self.counts["proposed"] += 1
         self.refused += event.get("refused", 0)
         self.beyond += bool(event.get("beyond"))
+        self.infeasible += event.get("infeasible", 0)
 
     def _trial_started(self, event: Mapping[str, Any], time: float) -> None:
         record = self.running.get(event["trial"])

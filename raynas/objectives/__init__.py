@@ -1,5 +1,6 @@
-"""What a search tries to make good."""
+"""What a search tries to make good, and the limits that it keeps."""
 
+from raynas.objectives.constraint import Constraint
 from raynas.objectives.objective import Objective
 
-__all__ = ["Objective"]
+__all__ = ["Constraint", "Objective"]

@@ -58,6 +58,7 @@ def trial(result: SearchView, record: TrialRecord, log: int) -> dict[str, Any]:
         "strategy": record.strategy,
         "origin": dict(record.origin),
         "repeat_of": record.repeat_of,
+        "costs": dict(record.costs),
         "attempts": record.attempts,
         "error": None if record.error is None else dict(record.error),
         "curve": [

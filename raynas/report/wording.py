@@ -27,12 +27,12 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def big(number: int) -> str:
-    """A count for a reader: ``999``, ``12.3k``, ``4.56M``."""
+def big(number: float) -> str:
+    """A count for a reader: ``999``, ``12.3k``, ``4.56M``; a smaller figure in three digits."""
     for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= size:
             return f"{number / size:.3g}{letter}"
-    return str(number)
+    return f"{number:.3g}"
 
 
 def plan_lines(lines: Sequence[str]) -> list[str]:

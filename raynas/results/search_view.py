@@ -116,6 +116,11 @@ class SearchView:
         """The trial of the space's default network: better than what?"""
         return self.history.default
 
+    @property
+    def left_out(self) -> str | None:
+        """Which constraint keeps the space's default from being trained; None where none does."""
+        return self.history.sessions[-1].started.get("left_out") if self.history.sessions else None
+
     @cached_property
     def status(self) -> str:
         """``running``, ``finished``, ``interrupted`` or ``failed``."""
@@ -176,6 +181,7 @@ class SearchView:
             "strategy": self.spec.strategy,
             "scheduler": self.spec.scheduler,
             "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
+            "constraints": list(self.spec.constraints),
             "trials": {
                 "total": len(history.trials),
                 "repeats": len(history.repeats),
@@ -188,6 +194,7 @@ class SearchView:
                 "failed": counts["failed"],
                 "refused": history.refused,
                 "beyond": history.beyond,
+                "infeasible": history.infeasible,
             },
             "seconds": {"elapsed": round(history.elapsed_seconds, 3), "limit": self.spec.time},
             "sessions": len(history.sessions),

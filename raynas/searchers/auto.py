@@ -88,6 +88,7 @@ class AutoSearcher(ArchitectureSearcher):
         return f"predictor: {budget} in {space}; at random until {self.predictor.startup} have ended"
 
     def admit_only(self, admission: Admission | None) -> None:
+        super().admit_only(admission)
         for strategy in (self.predictor, self.evolution, self.random):
             strategy.admit_only(admission)
 

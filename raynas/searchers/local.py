@@ -52,7 +52,7 @@ class LocalSearcher(ArchitectureSearcher):
     ) -> None:
         super().__init__(space, **common)
         self._climbs = _Climbs()
-        # A cache: ids of architectures whose neighbours were all proposed, or are far beyond what a trial can afford.
+        # A cache: ids of architectures whose neighbours were all proposed or refused.
         self._surrounded: set[str] = set()
 
     def update(self, history: History) -> None:

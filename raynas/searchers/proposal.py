@@ -15,7 +15,8 @@ class Proposal:
     """What a strategy proposes: an architecture, its ids, and how it was found (free JSON, for people and analyses).
 
     ``refused``: how many draws were far beyond what a trial can afford, and were not proposed. ``beyond``: this one is
-    far beyond it as well, and was taken because it is the cheapest of those that were drawn.
+    far beyond it as well, and was taken because it is the cheapest of those that were drawn. ``infeasible``: how many
+    draws broke a constraint, and were not proposed.
     """
 
     architecture: Architecture
@@ -24,11 +25,12 @@ class Proposal:
     origin: Mapping[str, Any] = field(default_factory=dict)
     refused: int = 0
     beyond: bool = False
+    infeasible: int = 0
 
     @property
     def refusal_fields(self) -> dict[str, Any]:
-        """``refused`` and ``beyond`` as ``trial_proposed`` has them: where there is something to say."""
-        fields = {"refused": self.refused, "beyond": self.beyond}
+        """``refused``, ``beyond``, ``infeasible`` as ``trial_proposed`` has them: where there is something to say."""
+        fields = {"refused": self.refused, "beyond": self.beyond, "infeasible": self.infeasible}
         return {name: value for name, value in fields.items() if value}
 
 

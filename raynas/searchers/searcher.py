@@ -22,6 +22,7 @@ from typing import Any, TypedDict
 
 from ray.tune.search import Searcher
 
+from raynas.errors import SpaceError
 from raynas.journal.events import decode, encode
 from raynas.journal.history import History
 from raynas.objectives.objective import Objective
@@ -32,6 +33,9 @@ from raynas.space import Architecture, Space
 
 #: How often ``fresh`` asks the strategy, then draws at random, before it enumerates.
 _DRAWS, _SAMPLES = 40, 100
+#: Where draws break a constraint: how many steps it walks from the nearest of them, and how many infeasible ones it
+#: enumerates at most (with those drawn before; some seconds' work).
+_REPAIRS, _INFEASIBLE = 400, 2_000
 #: How many fillings it enumerates at most (some seconds' work, once a search).
 _ENUMERATED = 20_000
 
@@ -111,9 +115,13 @@ class ArchitectureSearcher(Searcher, ABC):
         """A chance to fill caches when the history has grown; must not change what ``propose`` answers."""
 
     def admit_only(self, admission: Admission | None) -> None:
-        """From now on ``fresh`` refuses what is far beyond what a trial can afford (None: nothing is refused).
+        """From now on ``fresh`` refuses what breaks a constraint, or is far beyond what a trial can afford.
 
-        A strategy that proposes without ``fresh`` decides by itself: what it names is taken as it is.
+        A strategy that proposes without ``fresh`` decides by itself what is affordable. What it names and breaks a
+        constraint is not taken: it is asked again (``raynas.searchers.warm_start``).
+
+        Args:
+            admission: None: nothing is refused.
         """
         self.admission = admission
 
@@ -128,6 +136,18 @@ class ArchitectureSearcher(Searcher, ABC):
     def default_proposal(self) -> Proposal:
         """The space's default architecture: trial 0 of a search."""
         return self.proposal(self.space.default(), {"kind": "default"})
+
+    def next_proposal(self, history: History, number: int) -> Proposal | None:
+        """What trial ``number`` gets: the default first, then what ``propose`` and a warm start give.
+
+        A default that breaks a constraint is left out.
+        """
+        limited = self.admission is not None and self.admission.constraints
+        default = self.default_proposal() if number == 0 or limited else None
+        left_out = default is not None and self.admission is not None and self.admission.violation(default) > 0
+        if number == 0 and not left_out:
+            return default
+        return warm.proposed(self, history, number, self.admission, begins=0 if left_out else 1)
 
     def random_draw(self, rng: random.Random) -> tuple[Architecture, Mapping[str, Any]]:
         """A ``Draw`` that samples the space."""
@@ -144,7 +164,9 @@ class ArchitectureSearcher(Searcher, ABC):
         exhausted, for all practical purposes if it is large. Bounded in time.
 
         What is far beyond what a trial can afford (``admit_only``) is not taken, but for the cheapest of it, where
-        there is nothing else or where many draws were refused (``refusals``: those of this proposal so far).
+        there is nothing else or where many draws were refused (``refusals``: those of this proposal so far). What
+        breaks a constraint is never taken: the draw that is nearest to keeping them is changed, hole by hole, until one
+        does.
         """
         refusals = refusals or Refusals(self.admission)
         more = draw != self.random_draw or self.admission is not None
@@ -155,11 +177,38 @@ class ArchitectureSearcher(Searcher, ABC):
                 found = refusals.settle(self.proposal(architecture, origin))
                 if found is not None:
                     return found
+        found = self._repaired(history, rng, refusals)
+        if found is not None:
+            return found
         for untried in self._untried.without(history.seen):
             found = refusals.settle(self.proposal(untried, {"kind": "enumerated"}))
             if found is not None:
                 return found
+            if refusals.infeasible >= _INFEASIBLE:
+                break
         return refusals.cheapest()
+
+    def _repaired(self, history: History, rng: random.Random, refusals: Refusals) -> Proposal | None:
+        """An architecture that keeps the constraints, on a walk from the draw that is nearest to it; None if none does.
+
+        Each step changes one hole, and is not taken where that leads away from the constraints. What was proposed
+        before keeps them, so the walk goes through it.
+        """
+        current = refusals.nearest()
+        if current is None or self.admission is None:
+            return None
+        for _ in range(_REPAIRS):
+            try:
+                mutant = self.space.mutate(current.architecture, rng)
+            except SpaceError:  # no hole has a second value
+                return None
+            near = self.proposal(mutant, {"kind": "repaired"})
+            found = None if near.trial_id in history.seen else refusals.settle(near)
+            if found is not None:
+                return found
+            if self.admission.violation(near) <= self.admission.violation(current):
+                current = near
+        return None
 
     def _known(self, warm_start: Iterable[tuple[Architecture, int, float]]) -> list[dict[str, Any]]:
         """A warm start as the journal has it, but for the metric's name."""
@@ -189,7 +238,7 @@ class ArchitectureSearcher(Searcher, ABC):
             return None
         known = history.for_searchers
         self.update(known)
-        proposal = self.default_proposal() if number == 0 else warm.proposed(self, known, number)
+        proposal = self.next_proposal(known, number)
         if proposal is None:
             return Searcher.FINISHED
         architecture = proposal.architecture.to_json()

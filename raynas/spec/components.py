@@ -10,12 +10,12 @@ import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raynas.errors import EvaluatorError, SpaceError, SpecError, TaskError, UserError
+from raynas.errors import EvaluatorError, SpecError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator
 from raynas.journal.finalists import DEFAULT_REPEATS
 from raynas.objectives.objective import Mode, Objective, mode_of
@@ -24,7 +24,7 @@ from raynas.registry import SETTING_OF, is_file
 from raynas.schedulers.rungs import StoppingRule
 from raynas.searchers.admission import Admission
 from raynas.searchers.proposal import Proposer
-from raynas.space import Architecture, Space
+from raynas.space import Space
 from raynas.space.network.shapes import time_limit
 from raynas.spec.references import (
     TRAINING,
@@ -200,20 +200,29 @@ def free_name(space: str, home: Path) -> str:
     return f"{stem}-{number}"
 
 
+def object_named(group: str, reference: str, spec: SearchSpec, folder: SearchFolder | None) -> Any:
+    """What a reference of a spec names; a person's own file is copied into a search's folder, and loaded from there.
+
+    Raises:
+        UserError: nothing has that name.
+    """
+    kept = None if folder is None else folder.source
+    others = [spec[other] for other in ("space", "task", "evaluator", "strategy")]
+    beside = [known_source(other, kept) for other in others if other != reference]
+    if folder is None or not is_file(reference):
+        return source_of(group, reference, beside).get()
+    return keep_copy(Source(group, reference), folder.source, beside).get()
+
+
 def _class_named(group: str, spec: SearchSpec, folder: SearchFolder | None, needs: str) -> Any:
-    """The class that a spec names; a person's own file is copied into a search's folder, and loaded from there.
+    """The class that a spec names as one of its components.
 
     Raises:
         SpecError: it is no class with the method ``needs``.
     """
     which = SETTING_OF[group]
     reference = spec[which]
-    kept = None if folder is None else folder.source
-    beside = [known_source(spec[other], kept) for other in ("space", "task", "evaluator", "strategy") if other != which]
-    if folder is None or not is_file(reference):
-        found = source_of(group, reference, beside).get()
-    else:
-        found = keep_copy(Source(group, reference), folder.source, beside).get()
+    found = object_named(group, reference, spec, folder)
     if not isinstance(found, type) or not hasattr(found, needs):
         raise SpecError(f"{which} {reference!r} is no {which}: a class with a method {needs!r} is needed (docs/own)")
     return found
@@ -223,15 +232,15 @@ def make_searcher(
     spec: ResolvedSpec,
     space: Space,
     folder: SearchFolder | None = None,
-    cost: Callable[[Architecture], Mapping[str, int]] | None = None,
+    admission: Admission | None = None,
 ) -> Proposer:
     """The strategy, with the options resolved at the search's start.
 
     Args:
-        spec: where it says what a trial can afford (``affordable_flops``), what is far beyond that is not proposed.
+        spec: the search's settings.
         space: the search's.
         folder: the begun search's.
-        cost: what is known of an architecture before it is trained (``flops``).
+        admission: what it refuses is not proposed (None: nothing is refused).
     """
     strategy = _class_named("raynas.strategies", spec, folder, "propose")
     try:
@@ -245,12 +254,11 @@ def make_searcher(
         raise SpecError(
             f"strategy {spec.strategy!r} does not take these options {spec.strategy_options}: {error}"
         ) from None
-    affordable = spec.affordable_flops
-    if affordable is not None and cost is not None:
+    if admission is not None:
         from raynas.searchers.searcher import ArchitectureSearcher
 
         if isinstance(searcher, ArchitectureSearcher):  # any other class with ``propose`` decides by itself
-            searcher.admit_only(Admission(affordable, lambda architecture: cost(architecture).get("flops")))
+            searcher.admit_only(admission)
     return searcher
 
 
@@ -292,30 +300,6 @@ def input_dtype(components: Components) -> str | None:
             f"the data of task {getattr(task, 'name', '?')!r} cannot be loaded or prepared: "
             f"{type(error).__name__}: {error} (the working folder is {working_folder()})"
         ) from error
-
-
-def cost_of(components: Components, seconds: float | None) -> Callable[[Architecture], dict[str, int]]:
-    """Parameters and FLOPs of a proposal; nothing where the evaluator's task does not say what goes in.
-
-    Args:
-        seconds: the limit on building one operation (None: none).
-    """
-    shape = input_shape(components)
-    dtype = input_dtype(components)
-
-    def cost(architecture: Architecture) -> dict[str, int]:
-        if shape is None:
-            return {}
-        from raynas import costs
-
-        try:
-            with time_limit(seconds):  # a constructor that hangs is the trial's trouble, not the driver's
-                total = costs.cost(components.space.network(architecture), shape, dtype)
-        except SpaceError:  # cannot be built: the trial will fail with the reason
-            return {}
-        return {"params": total.params, "flops": total.flops}
-
-    return cost
 
 
 def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:

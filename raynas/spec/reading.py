@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, create_model
@@ -15,17 +15,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from raynas.atomic_write import atomic_write
 from raynas.durations import parse_duration
 from raynas.errors import SpecError
+from raynas.objectives.constraint import Constraint
 from raynas.spec.relative_paths import anchored
 from raynas.spec.settings import SearchSpec, setting_of, value_type
 from raynas.suggestions import did_you_mean
 from raynas.tracking.redaction import public_uri
 
 
-class _NoDuration(SpecError):
-    """A field that is no length of time."""
+class _WrongValue(SpecError):
+    """What is wrong with a field's value, in the words of those who read such values."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(message.replace("time", field, 1))
+        super().__init__(message)
         self.field = field
 
 
@@ -35,7 +36,24 @@ def _seconds(value: Any, info: ValidationInfo) -> Any:
     try:
         return parse_duration(value)
     except SpecError as error:
-        raise _NoDuration(info.field_name or "time", str(error)) from None
+        field = info.field_name or "time"
+        raise _WrongValue(field, str(error).replace("time", field, 1)) from None
+
+
+def _listed(value: Any) -> Any:
+    """One thing as a list of one: a person who has a single one need not write a list."""
+    return list(value) if isinstance(value, tuple) else [value] if isinstance(value, str | Constraint) else value
+
+
+def _constraints(value: Any, info: ValidationInfo) -> Any:
+    """Limits in the one form in which they are kept."""
+    listed = _listed(value)
+    if not isinstance(listed, list):
+        return listed
+    try:
+        return [str(each if isinstance(each, Constraint) else Constraint.parse(each)) for each in listed]
+    except SpecError as error:
+        raise _WrongValue(info.field_name or "constraints", str(error)) from None
 
 
 _STORES = re.compile(r"(https?|sqlite|postgresql|mysql|mssql|file|databricks)(\+\w+)?:|databricks$|[./~]")
@@ -69,8 +87,11 @@ def _model() -> type[BaseModel]:
 def _checks(name: str, kind: Any) -> list[Any]:
     """What a value is checked for beside its type."""
     setting = setting_of(name)
+    readers: dict[str, Callable[..., Any]] = {"duration": _seconds, "store": _store, "constraints": _constraints}
     if setting.kind != "value":
-        return [BeforeValidator(_seconds if setting.kind == "duration" else _store)]
+        return [BeforeValidator(readers[setting.kind])]
+    if get_origin(kind) is list:
+        return [BeforeValidator(_listed)]
     limits: dict[str, Any] = {}
     if setting.at_least is not None:
         limits["min_length" if kind is str else "ge"] = setting.at_least
@@ -99,7 +120,7 @@ def make_spec(values: Mapping[str, Any], *, origin: str = "", lines: Mapping[str
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else ""
         raise SpecError(_where(field, origin, lines) + _what_is_wrong(field, first)) from None
-    except _NoDuration as error:
+    except _WrongValue as error:
         raise SpecError(_where(error.field, origin, lines) + str(error)) from None
 
 
@@ -180,6 +201,6 @@ def read_spec(path: Path | None, overrides: Mapping[str, Any]) -> SearchSpec:
 def write_spec(path: Path, spec: SearchSpec) -> None:
     """Writes the resolved spec for people to read and to use as a ``--config`` again."""
     header = "# The resolved settings of this search. The journal beside it is what counts.\n"
-    shown = {key: _shown(key, value) for key, value in spec.to_json().items() if value is not None}
+    shown = {key: _shown(key, value) for key, value in spec.to_json().items() if value is not None and value != []}
     text = header + yaml.safe_dump(shown, sort_keys=False)
     atomic_write(path, text.encode())

@@ -1,8 +1,8 @@
 """Paths in a settings file: they are relative to that file, so that it means the same from every folder.
 
-Paths are: a space, task, strategy or scheduler that stands in a file (``path/to/file.py:name``), ``data``, a
-``warm_start`` from a file, and a ``tracking_uri`` that is a folder or an SQLite file. What a task makes of its
-``task_options`` is the task's own.
+Paths are: a space, task, strategy, scheduler or one of the ``costs`` that stands in a file (``path/to/file.py:name``),
+``data``, a ``warm_start`` from a file, and a ``tracking_uri`` that is a folder or an SQLite file. What a task makes of
+its ``task_options`` is the task's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from raynas.errors import SpecError
 from raynas.registry import is_file
 
-_CODE = ("space", "task", "strategy", "scheduler", "evaluator")
+_CODE = ("space", "task", "strategy", "scheduler", "evaluator", "costs")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/?][^?]*)(.*)")
 
 
@@ -36,23 +36,31 @@ def anchored(
     """
     folder, found = file.expanduser().absolute().parent, dict(values)
     for key, value in values.items():
+        if key == "costs" and isinstance(value, list):
+            found[key] = [_code(key, each, file, lines, replaced) if isinstance(each, str) else each for each in value]
         if not isinstance(value, str):
             continue
-        if key in _CODE and is_file(value):
-            path, colon, name = value.rpartition(":")
-            if not colon:
-                continue  # no name: what finds it says so
-            found[key] = f"{_absolute(folder, path)}:{name}"
-            if key not in replaced and not Path(_absolute(folder, path)).is_file():
-                raise SpecError(
-                    f"{file}, line {lines.get(key, 1)}: {key} {value!r}: there is no file {_absolute(folder, path)}; "
-                    "paths in a settings file are relative to that file"
-                )
+        if key in _CODE:
+            found[key] = _code(key, value, file, lines, replaced)
         elif key == "data" or (key == "warm_start" and (value.endswith(".parquet") or "/" in value)):
             found[key] = _absolute(folder, value)
         elif key == "tracking_uri":
             found[key] = _store(folder, value)
     return found
+
+
+def _code(key: str, value: str, file: Path, lines: Mapping[str, int], replaced: Collection[str]) -> str:
+    """A reference with an absolute path, where it names a file. Raises SpecError where that is not there."""
+    path, colon, name = value.rpartition(":")
+    if not is_file(value) or not colon:
+        return value  # no name: what finds it says so
+    path = _absolute(file.expanduser().absolute().parent, path)
+    if key not in replaced and not Path(path).is_file():
+        raise SpecError(
+            f"{file}, line {lines.get(key, 1)}: {key} {value!r}: there is no file {path}; "
+            "paths in a settings file are relative to that file"
+        )
+    return f"{path}:{name}"
 
 
 def _absolute(folder: Path, path: str) -> str:

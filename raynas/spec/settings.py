@@ -6,7 +6,7 @@ The fields of ``SearchSpec`` are the declaration. The keys of ``search.yaml`` (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from types import NoneType
@@ -24,7 +24,7 @@ TIMED_STEPS = 9
 BUDGET, STOPPING, OBJECTIVE, MACHINES, RECORDS = "Budget", "Early stopping", "Objective", "Machines", "Records"
 
 #: A length of time in seconds; people write it as ``90``, ``5m`` or ``1h30m``.
-Kind = Literal["value", "duration", "store"]
+Kind = Literal["value", "duration", "store", "constraints"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,10 @@ class Setting:
         metavar: what stands for its value in the help of a command.
         panel: the group of options that it belongs to; None: the first one.
         at_least, more_than: the least that it may be (of text: its length).
-        kind: ``duration``: seconds, written as people write times; ``store``: the address of an MLflow store.
+        kind: ``duration``: seconds, written as people write times; ``store``: the address of an MLflow store;
+            ``constraints``: limits as ``Constraint.parse`` reads them.
         option: whether the command line has an option for it.
+        flag: that option, where it is not called like the setting: one of a list is given at a time.
     """
 
     help: str
@@ -47,6 +49,7 @@ class Setting:
     more_than: int | None = None
     kind: Kind = "value"
     option: bool = True
+    flag: str | None = None
 
 
 def _setting(default: Any, help: str, metavar: str | None = None, panel: str | None = None, **more: Any) -> Any:
@@ -181,6 +184,23 @@ class SearchSpec:
         "Which way that metric is good (default: as the task says; needed where it says nothing).",
         "min|max",
         OBJECTIVE,
+    )
+    constraints: list[str] = _setting(
+        list,
+        "A limit on a cost that every network must keep, such as 'params<=500k' or 'flops<=20M' (quoted: the shell "
+        "reads <). Those that break it are never trained. May be given more than once.",
+        "LIMIT",
+        OBJECTIVE,
+        kind="constraints",
+        flag="--constraint",
+    )
+    costs: list[str] = _setting(
+        list,
+        "A further cost to know of each network before it is trained, beside params and flops: a name, or "
+        "path/to/file.py:name (docs/costs.md). May be given more than once.",
+        "COST",
+        OBJECTIVE,
+        flag="--cost",
     )
     workers: int | None = _setting(None, "Trials at the same time (default: one a core).", "N", MACHINES, at_least=1)
     max_concurrent: int | None = _setting(
@@ -323,6 +343,8 @@ class Settings(TypedDict, total=False):
     reduction_factor: int | None
     metric: str | None
     mode: str | None
+    constraints: Sequence[str] | str | None
+    costs: Sequence[str] | str | None
     workers: int | None
     max_concurrent: int | None
     cpus_per_trial: float | None

@@ -1,4 +1,4 @@
-"""Contract tests for what you write yourself: a space, a task, a strategy, a stopping rule, an evaluator.
+"""Contract tests for what you write yourself: a space, a task, a cost, a strategy, a stopping rule, an evaluator.
 
 There is one class for each contract. In a test file of yours, derive from it and override the method that makes your
 object; pytest then runs every check of the contract on it::
@@ -27,6 +27,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError("raynas.testing needs pytest: pip install pytest", name="pytest") from error
 
 if TYPE_CHECKING:
+    from raynas.testing.cost import CostModelContract
     from raynas.testing.evaluator import EvaluatorContract
     from raynas.testing.scheduler import SchedulerContract
     from raynas.testing.searcher import SearcherContract
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from raynas.testing.task import TaskContract
 
 _WHERE = {
+    "CostModelContract": "raynas.testing.cost",
     "EvaluatorContract": "raynas.testing.evaluator",
     "SchedulerContract": "raynas.testing.scheduler",
     "SearcherContract": "raynas.testing.searcher",
@@ -41,7 +43,14 @@ _WHERE = {
     "TaskContract": "raynas.testing.task",
 }
 
-__all__ = ["EvaluatorContract", "SchedulerContract", "SearcherContract", "SpaceContract", "TaskContract"]
+__all__ = [
+    "CostModelContract",
+    "EvaluatorContract",
+    "SchedulerContract",
+    "SearcherContract",
+    "SpaceContract",
+    "TaskContract",
+]
 
 # pytest shows the values of a failed assertion in test files alone, unless it is told of others before their import.
 pytest.register_assert_rewrite(*_WHERE.values())

@@ -9,7 +9,6 @@ from typing import Any
 from raynas.journal.history import History
 from raynas.objectives.objective import Objective
 from raynas.schedulers.rungs import StoppingRule
-from raynas.searchers import warm_start as warm
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.searcher import ArchitectureSearcher
 from raynas.space import Architecture, Space
@@ -59,7 +58,7 @@ def simulate(
         while len(history.running) < workers and history.next_number < trials and not exhausted:
             number = history.next_number
             known = history.for_searchers
-            proposal = searcher.default_proposal() if number == 0 else warm.proposed(searcher, known, number)
+            proposal = searcher.next_proposal(known, number)
             if proposal is None:
                 exhausted = True
                 break

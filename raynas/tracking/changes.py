@@ -63,7 +63,7 @@ class Changes:
             return
         self._session_of[number] = len(history.sessions) - 1
         if before is None:
-            self._sizes[number] = list(runs.size_points(event))
+            self._sizes[number] = list(runs.cost_points(event, self.keys.metrics))
             for path in record.values:
                 self.keys.holes(path)
         measured = [point for each in record.measurements[steps:] for point in runs.points(each, self.keys.metrics)]

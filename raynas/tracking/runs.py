@@ -76,7 +76,7 @@ def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
-        elif value is not None:
+        elif value is not None and value != []:
             yield f"{prefix}{name}", value
 
 
@@ -159,10 +159,15 @@ def points(measurement: MeasurementRecord, keys: Keys | None = None) -> Iterator
             yield MetricPoint(keys(name), float(value), when, step)
 
 
-def size_points(event: Mapping[str, Any]) -> Iterator[MetricPoint]:
-    """Parameters and FLOPs of a proposed network as metrics (MLflow sorts metrics as numbers, parameters as text)."""
-    for field, name in (("params", "parameters"), ("flops", "flops")):
-        value = event.get(field)
+def cost_points(event: Mapping[str, Any], keys: Keys | None = None) -> Iterator[MetricPoint]:
+    """The costs of a proposed network as metrics (MLflow sorts metrics as numbers, parameters as text).
+
+    Args:
+        keys: as for ``points``: the figures of further cost models share the names with what trials measure.
+    """
+    keys = Keys(OWN_METRICS) if keys is None else keys
+    own = [("parameters", event.get("params")), ("flops", event.get("flops"))]
+    for name, value in [*own, *((keys(name), value) for name, value in event.get("costs", {}).items())]:
         if isinstance(value, (int, float)) and math.isfinite(value):
             yield MetricPoint(name, float(value), milliseconds(event["time"]), 0)
 

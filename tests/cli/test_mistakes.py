@@ -90,6 +90,10 @@ MISTAKES = {
     "search resnet --tracking-uri bogus://ann:s3cret@x": ("'bogus://***@x'",),
     "search resnet --tracking-uri ./mlruns": ("'./mlruns'", "MLFLOW_ALLOW_FILE_STORE=true", "--no-mlflow"),
     "search resnet --tracking-uri http://***@host": ("http://***@host", "without its password", "--no-mlflow"),
+    "search mlp --constraint params<500k": ("'params<500k'", "<= and >="),
+    "search mlp --constraint params<=lots": ("'lots'", "500k"),
+    "search mlp --cost speed": ("'speed'", "path/to/file.py:name"),
+    "search mlp --cost nowhere.py:Cost": ("nowhere.py", "check the path"),
     "search resnet --quiet --json": ("--quiet", "--json"),
     "search resnet --name=": ("--name ''", "leave it out"),
     "search resnet --data ~nobody-here/x": ("'~nobody-here/x'", "write it out"),
@@ -172,6 +176,17 @@ MISTAKES = {
 
 #: Mistakes that are found while Ray starts beside: here it is there already, or each would start one.
 LATE_MISTAKES = {
+    "search mlp --constraint param<=500k": ("'param<=500k'", "did you mean 'params'", "flops, params", "--cost"),
+    "search mlp --constraint params<=1k --constraint params>=2k": (
+        "'params<=1k'",
+        "'params>=2k'",
+        "no number keeps both",
+    ),
+    "search mlp --constraint params<=10": ("networks drawn none has params<=10; the smallest has", "--constraint"),
+    "search mlp --cost here.py:number": ("here.py:number", "is no raynas.costs.CostModel"),
+    "search mlp --cost costs.py:Twice": ("costs.py:Twice", "flops is given by 'analytic' already"),
+    "search mlp --cost costs.py:Broken": ("costs.py:Broken", "ZeroDivisionError"),
+    "search mlp --cost costs.py:Nameless": ("costs.py:Nameless", "('latency_ms',)"),
     "search mlp --evaluator here.py:number": ("here.py:number", "int", "docs/own/evaluator.md"),
     "search mlp --evaluator loops.py:no_yield": ("'no_yield'", "does not yield"),
     "search mlp --evaluator loops.py:of_one": ("'of_one'", "def of_one(model, trial)"),
@@ -247,6 +262,21 @@ misfit = Space(
     "strategies.py": "number = 3\n",
     "loops.py": "def loop(model, trial):\n    yield {}\n\ndef no_yield(model, trial):\n    pass\n\n"
     "def of_one(model):\n    yield {}\n",
+    "costs.py": """from raynas.costs import CostModel
+
+class Twice(CostModel):
+    metrics = ("flops",)
+    def measure(self, network, input_shape, dtype=None):
+        return {"flops": 1}
+
+class Broken(Twice):
+    metrics = ("share",)
+    def measure(self, network, input_shape, dtype=None):
+        return {"share": 1 / 0}
+
+class Nameless(Twice):
+    metrics = "share"
+""",
     "ok.csv": "a,b,acc\n1,2,0.5\n2,2,0.6\n1,3,0.7\n",
     "heads.csv": "a,b,acc\n",
     "torn.parquet": "PAR1 and no more",

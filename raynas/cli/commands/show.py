@@ -8,7 +8,7 @@ import typer
 
 from raynas.cli.commands.read import Json, Name
 from raynas.cli.options.values import whole
-from raynas.report.wording import brief, shown
+from raynas.report.wording import big, brief, shown
 
 if TYPE_CHECKING:
     from raynas.journal import TrialRecord
@@ -50,6 +50,8 @@ def _print(result: SearchResult, record: TrialRecord, log: int) -> None:
     print(f"  state      {record.state}" + (f", {record.reason}" if record.reason else ""))
     print(f"  proposed   by {record.strategy}{_origin(record)}")
     print(f"  ids        trial {record.trial_id}, network {record.network_id}")
+    if record.costs:
+        print(f"  costs      {', '.join(f'{name} {big(value)}' for name, value in record.costs.items())}")
     print(f"  training   {record.steps} of {result.max_steps} steps in {format_duration(record.seconds)}", end="")
     print(f", {record.attempts} attempts" if record.attempts > 1 else "")
     print("  architecture")

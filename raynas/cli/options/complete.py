@@ -1,4 +1,4 @@
-"""What the shell offers after the Tab key: names of searches, spaces, tasks, strategies and schedulers.
+"""What the shell offers after the Tab key: names of searches, spaces, tasks, strategies, schedulers and costs.
 
 Where nothing fits, the shell falls back on file names: ``path/to/file.py:name`` is right in most of these places, too.
 """
@@ -29,6 +29,7 @@ tasks = _registered("raynas.tasks")
 strategies = _registered("raynas.strategies")
 schedulers = _registered("raynas.schedulers")
 evaluators = _registered("raynas.evaluators")
+costs = _registered("raynas.costs")
 
 
 def searches_and_spaces(incomplete: str) -> list[str]:

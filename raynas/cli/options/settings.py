@@ -21,6 +21,7 @@ _OFFERED = {
     "evaluator": complete.evaluators,
     "strategy": complete.strategies,
     "scheduler": complete.schedulers,
+    "costs": complete.costs,
 }
 
 
@@ -46,7 +47,7 @@ def with_settings(*names: str) -> Callable[[C], C]:
 def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that a person gave, as ``raynas.search`` takes them; others are the file's or the default."""
     names = {"time": "seconds"}
-    return {names.get(key, key): value for key, value in settings.items() if value is not None}
+    return {names.get(key, key): value for key, value in settings.items() if value is not None and value != []}
 
 
 def _parameter(name: str) -> inspect.Parameter:
@@ -54,7 +55,7 @@ def _parameter(name: str) -> inspect.Parameter:
     about: dict[str, Any] = {"help": setting.help, "metavar": setting.metavar, "rich_help_panel": setting.panel}
     if name in _OFFERED:
         about["autocompletion"] = _OFFERED[name]
-    option, parser = f"--{name.replace('_', '-')}", None
+    option, parser = setting.flag or f"--{name.replace('_', '-')}", None
     if setting.kind == "duration":
         parser = length_of_time(option)
     elif kind is int:
@@ -65,7 +66,7 @@ def _parameter(name: str) -> inspect.Parameter:
         about["parser"] = parser
     if kind is bool:
         option, about["show_default"] = f"{option}/--no-{name.replace('_', '-')}", option
-    elif kind not in (int, float):
+    elif kind not in (int, float, list[str]):
         kind = str  # one of a few words: what is wrong is said where settings are checked
     annotation: Any = Annotated[(Optional[kind], typer.Option(option, **about))]  # noqa: UP045
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

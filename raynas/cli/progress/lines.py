@@ -127,7 +127,7 @@ class ProgressLines:
 
 def remarks(event: Mapping[str, Any]) -> list[str]:
     """What is worth a line of its own in an event: what the data are, what was planned by measuring, which files have
-    changed, and what the strategy is about to do."""
+    changed, why the default is left out, and what the strategy is about to do."""
     if event["event"] == "search_started":
         summary = event.get("task", {}).get("summary")
         data = [f"data: {summary}"] if summary else []
@@ -143,6 +143,7 @@ def remarks(event: Mapping[str, Any]) -> list[str]:
     else:
         said = describe_changes(files.get("changed", []))
     said += [f"arithmetic: {reason}"] if reason and event["session"] == 0 else []
+    said += [f"default: left out, since {event['left_out']}"] if event.get("left_out") else []
     return said + ([f"strategy: {explanation}"] if explanation else [])
 
 

@@ -23,7 +23,7 @@ def print_plan(plan: Plan) -> None:
     options = {key: value for key, value in spec.task_options.items() if key != "content"}  # the data's fingerprint
     objective = Objective(spec.metric, spec.mode)
     for key, value in {**spec.to_json(), "task_options": options, "metric": objective}.items():
-        if value is not None and value != {} and key != "mode":
+        if value is not None and value not in ({}, []) and key != "mode":
             say(console, f"  {key:<18} {_written(key, value)}")
     console.print()
     if plan.data:
@@ -52,4 +52,6 @@ def print_plan(plan: Plan) -> None:
 
 def _written(key: str, value: object) -> object:
     """A setting as a person would read it."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return f"{value:g} s" if key in ("time", "trial_time", "trial_timeout") else value

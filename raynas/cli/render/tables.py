@@ -92,6 +92,8 @@ def print_status(result: SearchResult) -> None:
     for key, value in {
         "space": f"{spec.space}, task {spec.task}",
         "strategy": f"{spec.strategy}, scheduler {spec.scheduler}, seed {spec.seed}",
+        **({"limits": ", ".join(spec.constraints)} if spec.constraints else {}),
+        **({"default": f"left out: {result.left_out}"} if result.left_out else {}),
         "trials": _counts(result),
         **({"refused": refused} if (refused := _refused(result)) else {}),
         "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
@@ -239,6 +241,8 @@ def _why(result: SearchResult) -> str:
         return ""
     if result.history.all_failed:
         return ": its trials all failed"
+    if result.reason == "exhausted" and result.spec.constraints:
+        return ": nothing else was found that keeps its constraints"
     return f": {REASONS.get(result.reason, result.reason)}"
 
 
@@ -257,7 +261,17 @@ def _counts(result: SearchResult) -> str:
 
 
 def _refused(result: SearchResult) -> str:
-    """How much of what was drawn is far beyond what a trial can afford; empty where nothing was."""
+    """How much of what was drawn was not proposed, and why; empty where nothing was refused."""
+    return "; ".join(filter(None, (_infeasible(result), _unaffordable(result))))
+
+
+def _infeasible(result: SearchResult) -> str:
+    count = result.history.infeasible
+    limits = " and ".join(result.spec.constraints) or "a constraint"
+    return f"{counted(count, 'drawn architecture')} broke {limits}, and cost no trial" if count else ""
+
+
+def _unaffordable(result: SearchResult) -> str:
     from raynas.searchers.admission import FAR_BEYOND
 
     refused, beyond = result.history.refused, result.history.beyond
@@ -281,7 +295,8 @@ def _go_on(result: SearchResult) -> str:
     if result.status == "running":
         return f"raynas status {result.name}"
     if result.reason == "exhausted":
-        return "a larger space: there is nothing left to try in this one"
+        or_looser = ", or looser constraints" if result.spec.constraints else ""
+        return f"a larger space{or_looser}: there is nothing left to try in this one"
     history, spec = result.history, result.spec
     if history.all_failed:
         first = next(iter(history.ended))

@@ -15,7 +15,8 @@ from raynas.errors import UserError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.timing import Pace, SpeedLine
 from raynas.space import Architecture
-from raynas.spec.components import Components, cost_of
+from raynas.spec.components import Components
+from raynas.spec.costs import costs_of
 from raynas.spec.references import make_evaluator, make_space, set_affordable
 from raynas.spec.settings import SearchSpec
 
@@ -127,7 +128,7 @@ class Speed:
         made = self.components_at(size)
         default = self.pace(size)
         assert default is not None
-        rng, cost = random.Random(0), cost_of(made, None)
+        rng, cost = random.Random(0), costs_of(made, None)
         samples = [made.space.sample(rng) for _ in range(_SAMPLES)]
         known = [(found["flops"], sample) for sample in samples if (found := cost(sample))]
         drawn = sorted((each for each in known if each[0] <= _DEAREST * default.flops), key=lambda each: each[0])
