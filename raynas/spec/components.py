@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from raynas.errors import SpaceError, SpecError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator
 from raynas.journal.finalists import DEFAULT_REPEATS
-from raynas.objectives.objective import Mode, Objective, mode_of
+from raynas.objectives.objective import Mode, mode_of
 from raynas.paths import absolute, home_folder
 from raynas.registry import SETTING_OF, is_file
 from raynas.schedulers.rungs import StoppingRule
@@ -231,7 +231,7 @@ def make_searcher(
         searcher: Proposer = strategy(
             space,
             seed=spec.seed,
-            objective=Objective(spec.metric, spec.mode),
+            objective=spec.objectives.first,
             **spec.strategy_options,
         )
     except TypeError as error:
@@ -255,11 +255,13 @@ def step_seconds(spec: ResolvedSpec) -> float | None:
 def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> StoppingRule:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
     scheduler = _class_named("raynas.schedulers", spec, folder, "record")
+    several = isinstance(spec, ResolvedSpec) and getattr(scheduler, "several", False)
     rule: StoppingRule = scheduler(
         spec.epochs,
         mode=spec.mode,
         grace_period=spec.grace_period,
         reduction_factor=spec.reduction_factor,
+        **({"modes": spec.objectives.modes} if several else {}),
     )
     return rule
 
