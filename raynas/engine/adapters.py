@@ -90,7 +90,7 @@ class JournallingScheduler(RungScheduler):
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session.rule, session.objective)
+        super().__init__(session.rule, session.objectives)
         self._session = session
         self.over = False
 

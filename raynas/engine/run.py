@@ -23,7 +23,6 @@ from raynas.engine.worker.memory import fair_share_bytes
 from raynas.errors import SearchFolderError, UserError
 from raynas.evaluators.evaluator import Evaluator, TrialContext
 from raynas.journal import History, Writer
-from raynas.objectives.objective import Objective
 from raynas.resources import available_bytes, available_cpus
 from raynas.results.result import SearchResult
 from raynas.spec.components import (
@@ -99,7 +98,7 @@ def _write_beginning(
                 "size": digits(components.space.size()),
             },
             task=_task_facts(spec, components),
-            objective={"metric": spec.metric, "mode": spec.mode},
+            **spec.objectives.to_event(),
             versions=_versions(),
             machine=_machine(),
             working_folder=working_folder(),
@@ -139,7 +138,7 @@ def run(
         space=components.space,
         searcher=searcher,
         rule=make_rule(spec, folder),
-        objective=Objective(spec.metric, spec.mode),
+        objective=spec.objectives,
         strategy=spec.strategy,
         history=history,
         writer=writer,

@@ -35,6 +35,7 @@ from raynas.journal.finalists import next_repeat
 from raynas.journal.history import DEFAULT
 from raynas.journal.searcher_history import WARM
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import Objectives
 from raynas.running_clock import RunningClock
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Action, FullBudget, StoppingRule
@@ -63,6 +64,7 @@ class Session:
 
     Args:
         number: 0 for the first session of the search.
+        objective: what trials are compared by, one objective or several.
         trials: the limit on trials of the whole search (None: no limit).
         keep_best: of so many ended trials the last checkpoint, with the weights, is kept.
         cost: what is known of an architecture before it is trained (``params``, ``flops``, and by other models).
@@ -82,7 +84,7 @@ class Session:
         space: Space,
         searcher: Proposer,
         rule: StoppingRule,
-        objective: Objective,
+        objective: Objective | Objectives,
         strategy: str,
         history: History,
         writer: Writer,
@@ -101,14 +103,15 @@ class Session:
         self.space = space
         self.searcher = searcher
         self.rule = rule
-        self.objective = objective
+        self.objectives = Objectives.of(objective)
         self.strategy = strategy
         self.history = history
         self.writer = writer
         self.trials = trials
         self.finalists = finalists
         self.repeats = repeats
-        self._full_budget = FullBudget(rule.max_steps, mode=objective.mode)  # of repeats: none is stopped early
+        # Of repeats: none is stopped early.
+        self._full_budget = FullBudget(rule.max_steps, mode=self.objectives.first.mode)
         self.weights = WeightRetention(folder, history, keep_best, searcher)
         self._cost = cost
         self._admission = admission
@@ -330,14 +333,15 @@ class Session:
             return "stop"
         if step <= trial.steps:
             return "continue"  # known: emitted again after a promotion, or a death between report and checkpoint
-        missing = None if self.objective.metric in metrics else self._metric_missing(metrics)
+        names = self.objectives.missing(metrics, trial.costs)
+        missing = self._metric_missing(names[0], metrics) if names else None
         if missing is not None and all(map(math.isfinite, metrics.values())):
             self.failed(number, "exception", missing)
             return "stop"
         if missing is not None:  # a trial that diverged has no value to be compared by
-            metrics = {**metrics, self.objective.metric: math.nan}
+            metrics = {**metrics, **dict.fromkeys(names, math.nan)}
         rule = self.rule if trial.repeat_of is None else self._full_budget
-        decision = rule.record(number, step, self._value(metrics))
+        decision = rule.record_values(number, step, self.objectives.values(metrics, trial.costs))
         self.record(
             "measured",
             trial=number,
@@ -360,7 +364,8 @@ class Session:
         if trial.terminal:
             return
         if trial.repeat_of is None:
-            self.rule.record(number, self.rule.max_steps, self._value(trial.measurements[-1].metrics))
+            values = self.objectives.values(trial.measurements[-1].metrics, trial.costs)
+            self.rule.record_values(number, self.rule.max_steps, values)
         self._write_end(trial, EVALUATOR_ENDED, rung=self.rule.max_steps)
 
     def failed(self, number: int, reason: FailureReason, error: ErrorFields | None) -> None:
@@ -438,13 +443,12 @@ class Session:
         failed = "the only trial failed" if len(ended) == 1 else f"the first {len(ended)} trials all failed"
         return f"{failed}; trial {first.number} with {what}"
 
-    def _value(self, metrics: Mapping[str, float]) -> float:
-        return float(metrics.get(self.objective.metric, math.nan))
-
-    def _metric_missing(self, metrics: dict[str, float]) -> ErrorFields:
-        odd = {name: f"{name} {value}" for name, value in metrics.items() if not math.isfinite(value)}
-        there = ", ".join(odd.get(name, name) for name in sorted(metrics))
-        message = f"metric {self.objective.metric!r} is not among those reported ({there}); choose one with --metric"
+    def _metric_missing(self, name: str, metrics: dict[str, float]) -> ErrorFields:
+        odd = {one: f"{one} {value}" for one, value in metrics.items() if not math.isfinite(value)}
+        there = ", ".join(odd.get(one, one) for one in sorted(metrics))
+        message = f"metric {name!r} is not among those reported ({there}); choose one with --metric"
+        if name not in self.objectives.metrics:
+            message = f"the constraint on {name!r} cannot be checked: it is no cost, and not among {there}"
         return {"type": UserError.__name__, "message": message, "traceback": ""}
 
     # -- the end -------------------------------------------------------------------------------------------------

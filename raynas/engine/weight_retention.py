@@ -41,14 +41,19 @@ class WeightRetention:
         return number
 
     def _keep(self, best: int, also: int | None = None) -> None:
-        """Keeps so many of the best trials, each finalist's best repeat, and one trial more."""
+        """Keeps so many of the best trials, each finalist's best repeat, and one trial more.
+
+        With several objectives also the whole front: no trial of it is better than another.
+        """
         history, kept, originals, room = self._history, set(), set(), best
+        several = history.objectives is not None and history.objectives.several
+        front = {record.number for record in history.front()} if several else set()
         for number in sorted(self._kept, key=lambda number: (history.key(number), -number), reverse=True):
             of = history.trials[number].repeat_of
             if history.key(number) <= LOWEST or not self._best:
                 continue
             if of is None:
-                wanted = room > 0 or number == also
+                wanted = room > 0 or number == also or number in front
                 room -= 1
             else:
                 wanted = of not in originals

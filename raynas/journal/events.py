@@ -56,7 +56,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 #: The fields that an event may have besides.
 OPTIONAL: dict[str, tuple[str, ...]] = {
-    "search_started": ("working_folder", "plan", "warm_start"),
+    "search_started": ("objectives", "constraints", "working_folder", "plan", "warm_start"),
     "session_started": ("decisions", "explanation", "files", "void", "left_out"),
     "trial_proposed": ("params", "flops", "repeat_of", "repeat", "refused", "beyond", "infeasible", "costs"),
     "trial_ended": ("rung",),

@@ -54,8 +54,12 @@ class Finalist:
 
 
 def leaders(history: History, count: int) -> list[TrialRecord]:
-    """The best trials of so many different networks, the best first; with the full budget, if there are any."""
+    """The best trials of so many different networks, the best first; with the full budget, if there are any.
+
+    Networks that violate a constraint are left out where any does not.
+    """
     ranked = history.best(len(history.trials))
+    ranked = [record for record in ranked if history.feasible(record)] or ranked
     ranked = [record for record in ranked if record.state == "completed"] or ranked
     by_network: dict[str, TrialRecord] = {}
     for record in ranked:
@@ -76,7 +80,10 @@ def next_repeat(history: History, count: int, repeats: int) -> tuple[TrialRecord
 
 
 def finalists(history: History) -> list[Finalist]:
-    """The networks that were trained again and have a figure from it: the settled ones first, then the best mean."""
+    """The networks that were trained again and have a figure from it: the settled ones first, then the best mean.
+
+    A network that violates a constraint comes after all that do not.
+    """
     groups: dict[int, list[TrialRecord]] = {}
     failed: Counter[int] = Counter()
     for number in sorted(history.repeats):
@@ -101,7 +108,11 @@ def finalists(history: History) -> list[Finalist]:
         for place, of in enumerate(groups)
     ]
     sign = history.objective.sign if history.objective else 1
-    return sorted(found, key=lambda one: (not one.settled, -sign * one.mean, one.original.number))
+
+    def place(one: Finalist) -> tuple[bool, bool, float, int]:
+        return not history.feasible(one.original), not one.settled, -sign * one.mean, one.original.number
+
+    return sorted(found, key=place)
 
 
 def _half_widths(groups: Sequence[Sequence[float]]) -> list[float] | None:

@@ -8,20 +8,19 @@ replay.
 from __future__ import annotations
 
 import heapq
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from raynas.journal import searcher_history
 from raynas.journal.events import ELAPSED, STATE_OF_STOP, SessionEnd
+from raynas.objectives import objectives
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import LOWEST as LOWEST  # for those who ask a history for keys
+from raynas.objectives.objectives import Key, Objectives, Standing
 from raynas.space import Architecture
-
-#: ``History.key`` of a trial that has nothing to show: below every score.
-LOWEST: tuple[int, float] = (0, -math.inf)
 
 #: The strategy of the trial of a space's default.
 DEFAULT = "default"
@@ -65,6 +64,7 @@ class TrialRecord:
     error: Mapping[str, str] | None = None
     measurements: list[MeasurementRecord] = field(default_factory=list)
     score: tuple[int, Mapping[str, float]] | None = None  # the highest rung reached, and the metrics there
+    standing: Standing | None = None  # the same, as the objectives see it
     seconds: float = 0.0
     attempts: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)  # known before training: params, flops, others
@@ -135,11 +135,33 @@ class SessionRecord:
         return max(0.0, self.last_event_at - self.started_at) if self.elapsed is None else self.elapsed
 
 
+@dataclass(frozen=True)
+class LogEntry:
+    """A trial has reached a rung, was paused, or has ended; ``number, key = entry`` takes what one order needs.
+
+    Attributes:
+        number: the trial's.
+        standing: where it stood then, as measured; None if it failed, or has no score.
+        key: what sorted it then (``History.key``).
+    """
+
+    number: int
+    standing: Standing | None
+    key: Key
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.number, self.key))
+
+
 class History:
     """The fold of a journal.
 
+    Args:
+        objective: what trials are compared by: one objective, or all of them with the constraints. None: what
+            ``search_started`` says.
+
     Attributes:
-        objective: what "better" means; from ``search_started``, or given.
+        objectives: what "better" means; None until it is known.
         search: the ``search_started`` event, or None.
         sessions: one record for each session.
         stages: name to record, in the order in which they were begun.
@@ -150,7 +172,7 @@ class History:
         running: number to record, for the trials that are not terminal (under way, left unfinished, or paused).
         paused: of these, the ones that wait at a rung for their promotion.
         ended: numbers in the order of their terminal facts.
-        reached: ``(number, key at that time)``, in order, for each time that a trial reached a rung or ended.
+        reached: one entry, in order, for each time that a trial reached a rung or ended.
         judged: those of them after which the trial did not continue at once, because it ended or was paused.
         scored: numbers in the order in which they got their first score.
         counts: how many trials are in each state.
@@ -161,8 +183,8 @@ class History:
         last_seq: ``seq`` of the last event applied; -1 at first.
     """
 
-    def __init__(self, objective: Objective | None = None) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective | Objectives | None = None) -> None:
+        self.objectives = None if objective is None else Objectives.of(objective)
         self.search: dict[str, Any] | None = None
         self.sessions: list[SessionRecord] = []
         self.stages: dict[str, StageRecord] = {}
@@ -174,8 +196,8 @@ class History:
         self.running: dict[int, TrialRecord] = {}
         self.paused: dict[int, TrialRecord] = {}
         self.ended: list[int] = []
-        self.reached: list[tuple[int, tuple[int, float]]] = []
-        self.judged: list[tuple[int, tuple[int, float]]] = []
+        self.reached: list[LogEntry] = []
+        self.judged: list[LogEntry] = []
         self.scored: list[int] = []
         self.counts: Counter[str] = Counter()
         self.refused = self.beyond = self.infeasible = 0
@@ -189,7 +211,9 @@ class History:
         self._past_seconds = 0.0  # of all sessions but the last
 
     @classmethod
-    def from_events(cls, events: Iterable[Mapping[str, Any]], objective: Objective | None = None) -> History:
+    def from_events(
+        cls, events: Iterable[Mapping[str, Any]], objective: Objective | Objectives | None = None
+    ) -> History:
         """The history of a journal's events (``raynas.journal.read``)."""
         history = cls(objective)
         for event in events:
@@ -209,6 +233,11 @@ class History:
             self.sessions[-1].last_event_at = time
         if self.sessions and ELAPSED in event:
             self.sessions[-1].elapsed = max(self.sessions[-1].elapsed or 0.0, event[ELAPSED])
+
+    @property
+    def objective(self) -> Objective | None:
+        """The first objective, for those who know only one: searches of several are ordered by it."""
+        return None if self.objectives is None else self.objectives.first
 
     @property
     def step_name(self) -> str:
@@ -274,22 +303,32 @@ class History:
         return self._past_seconds + (self.sessions[-1].seconds if self.sessions else 0.0)
 
     def value(self, trial: TrialRecord | int) -> float | None:
-        """The objective's value at the highest rung the trial reached (not signed); None without a score."""
+        """The (first) objective's value at the highest rung the trial reached (not signed); None without a score."""
         record = self.trials[trial] if isinstance(trial, int) else trial
-        if record.score is None or self.objective is None:
+        if record.score is None or self.objectives is None:
             return None
-        return record.score[1].get(self.objective.metric)
+        return record.score[1].get(self.objectives.first.metric)
 
-    def key(self, trial: TrialRecord | int) -> tuple[int, float]:
+    def values(self, trial: TrialRecord | int) -> tuple[float, ...] | None:
+        """Its value there for each objective (not signed; NaN where it is missing); None without a score."""
+        record = self.trials[trial] if isinstance(trial, int) else trial
+        return None if record.standing is None else record.standing.vector.values
+
+    def feasible(self, trial: TrialRecord | int) -> bool:
+        """Whether the trial keeps all constraints at the highest rung that it reached; False without a score."""
+        record = self.trials[trial] if isinstance(trial, int) else trial
+        return record.standing is not None and record.standing.vector.feasible
+
+    def key(self, trial: TrialRecord | int) -> Key:
         """Sorts trials, bigger is better: the highest rung reached, then the objective there (sign turned for "min").
 
-        Failed trials, and those without a finite score, get ``LOWEST``.
+        Failed trials, and those without a finite score, get ``LOWEST``. Between these and all others are the trials
+        that violate a constraint (``Objectives.key``).
         """
         record = self.trials[trial] if isinstance(trial, int) else trial
-        value = self.value(record)
-        if self.objective is None or value is None or record.score is None or record.state == "failed":
+        if self.objectives is None or record.state == "failed":
             return LOWEST
-        return (record.score[0], self.objective.sign * value) if math.isfinite(value) else LOWEST
+        return self.objectives.key(record.standing)
 
     @property
     def best_trial(self) -> TrialRecord | None:
@@ -312,9 +351,26 @@ class History:
 
         Repeats of finalists are left out as well: they say how good these are, and do not compete with them.
         """
-        ranked = ((self.key(record), -number) for number, record in self.trials.items() if record.repeat_of is None)
-        top = heapq.nlargest(n, (pair for pair in ranked if pair[0] > LOWEST))
-        return [self.trials[-minus] for _, minus in top]
+        if self.objectives is None:
+            return []
+        return [self.trials[number] for number in objectives.best(self._standings(), self.objectives, n)]
+
+    def front(self) -> list[TrialRecord]:
+        """The trials that no other beats in all objectives (``objectives.front``), by number; no repeats.
+
+        With one objective these are the best trial and its equals.
+        """
+        if self.objectives is None:
+            return []
+        return [self.trials[number] for number in objectives.front(self._standings(), self.objectives)]
+
+    def _standings(self) -> dict[int, Standing]:
+        """Where the trials stand that compete: all with a score but failed ones and repeats."""
+        return {
+            number: record.standing
+            for number, record in self.trials.items()
+            if record.standing is not None and record.repeat_of is None and record.state != "failed"
+        }
 
     def training_saved(self, max_steps: int) -> float:
         """Share of training that stopping early saved: over completed and stopped trials (failures save nothing)."""
@@ -323,10 +379,10 @@ class History:
 
     def _search_started(self, event: Mapping[str, Any], time: float) -> None:
         self.search = dict(event)
-        if self.objective is None:
-            self.objective = Objective(event["objective"]["metric"], event["objective"]["mode"])
+        if self.objectives is None:
+            self.objectives = Objectives.of_event(event)
         if event.get("warm_start"):
-            self._for_searchers = History(self.objective)
+            self._for_searchers = History(self.objectives)
             searcher_history.put_warm_start(self._for_searchers, event["warm_start"]["trials"])
 
     def _session_started(self, event: Mapping[str, Any], time: float) -> None:
@@ -334,7 +390,7 @@ class History:
         self.sessions.append(SessionRecord(event["session"], time, time, dict(event)))
         if event.get("void"):
             self.void.update(event["void"])
-            self._for_searchers = searcher_history.without_void(self, History(self.objective))
+            self._for_searchers = searcher_history.without_void(self, History(self.objectives))
 
     def _session_ended(self, event: Mapping[str, Any], time: float) -> None:
         if self.sessions:
@@ -419,9 +475,9 @@ class History:
         self.paused.pop(record.number, None)
         if measurement.decision == "pause":
             self.paused[record.number] = record
-            self.judged.append((record.number, self.key(record)))
+            self.judged.append(self._entry(record))
         if measurement.decision != "stop" and measurement.rung is not None:
-            self.reached.append((record.number, self.key(record)))
+            self.reached.append(self._entry(record))
         elif measurement.decision == "stop":
             reason = measurement.stop_reason or "early_stopped"
             self._end(record, STATE_OF_STOP.get(reason, "stopped"), reason, time)
@@ -429,6 +485,8 @@ class History:
     def _score(self, record: TrialRecord, rung: int, metrics: Mapping[str, float]) -> None:
         first = record.score is None
         record.score = (rung, metrics)
+        if self.objectives is not None:
+            record.standing = Standing(rung, self.objectives.vector(metrics, record.costs))
         self._rank(record)
         if first:
             self.scored.append(record.number)
@@ -455,10 +513,14 @@ class History:
         del self.running[record.number]
         self.paused.pop(record.number, None)
         self.ended.append(record.number)
-        self.judged.append((record.number, self.key(record)))
+        self.judged.append(self._entry(record))
         self.reached.append(self.judged[-1])
         if state != "failed":
             self._judged_steps += record.steps
+
+    def _entry(self, record: TrialRecord) -> LogEntry:
+        standing = None if record.state == "failed" else record.standing
+        return LogEntry(record.number, standing, self.key(record))
 
     def _move(self, record: TrialRecord, state: str) -> None:
         self.counts[record.state] -= 1

@@ -39,15 +39,16 @@ def recent_gain(history: History) -> RecentGain | None:
     """What the last third of the trials has gained; None where it is too early to tell.
 
     A trial counts once it has ended, or waits at a rung, with a finite value. Trials that failed, and repeats of
-    finalists, do not count.
+    finalists, do not count. While every trial violates a constraint there is no best value.
     """
     best = history.best_trial
-    if best is None or best.number in history.under_way or history.objective is None:
+    if best is None or best.number in history.under_way or history.objective is None or not history.feasible(best):
         return None
     rung, _ = history.key(best)
     so_far: list[float] = []  # the best at that rung after each trial that counts, signed; -inf before the first
     counted: set[int] = set()
-    for number, key in history.judged:
+    for entry in history.judged:
+        number, key = entry.number, entry.key
         if number in history.repeats or key == LOWEST or history.trials[number].state == "failed":
             continue
         if number not in counted:

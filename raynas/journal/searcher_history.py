@@ -48,7 +48,7 @@ def without_void(history: H, other: H) -> H:
 
     Args:
         history: the search's own.
-        other: a new one of the same objective, which is filled with that and returned.
+        other: a new one of the same objectives, which is filled with that and returned.
     """
     other.search = history.search
     if history.search and history.search.get("warm_start"):
@@ -56,7 +56,8 @@ def without_void(history: H, other: H) -> H:
     for number, record in history.running.items():
         ids = {"trial_id": record.trial_id, "network_id": record.network_id, "origin": record.origin}
         trial = {"trial": number, "architecture": record.values, "strategy": record.strategy, "name": record.name}
-        other.apply({**trial, **ids, "session": record.session, "event": "trial_proposed"})
+        known = {"costs": record.costs, "session": record.session}
+        other.apply({**trial, **ids, **known, "event": "trial_proposed"})
     return other
 
 

@@ -2,5 +2,6 @@
 
 from raynas.objectives.constraint import Constraint
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import Objectives
 
-__all__ = ["Constraint", "Objective"]
+__all__ = ["Constraint", "Objective", "Objectives"]

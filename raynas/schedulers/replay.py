@@ -14,16 +14,16 @@ def replay(rule: StoppingRule, history: History) -> None:
 
     Repeats of finalists are left out: no rule decided on them. So are void trials.
     """
-    assert history.objective is not None
+    assert history.objectives is not None
     for number, trial in history.trials.items():
         if number in history.void:
             continue
         for measurement in trial.measurements if trial.repeat_of is None else ():
-            value = float(measurement.metrics.get(history.objective.metric, float("nan")))
+            values = history.objectives.values(measurement.metrics, trial.costs)
             decision = Decision(cast(Action, measurement.decision), measurement.stop_reason, measurement.rung)
-            rule.replay(number, measurement.step, value, decision)
+            rule.replay_values(number, measurement.step, values, decision)
         if trial.reason == EVALUATOR_ENDED and trial.repeat_of is None:
-            value = float(trial.measurements[-1].metrics.get(history.objective.metric, float("nan")))
-            rule.replay(number, rule.max_steps, value, Decision("stop", "budget", rule.max_steps))
+            values = history.objectives.values(trial.measurements[-1].metrics, trial.costs)
+            rule.replay_values(number, rule.max_steps, values, Decision("stop", "budget", rule.max_steps))
         if number not in history.paused:
             rule.leave(number)

@@ -18,10 +18,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from raynas.errors import SpecError
+from raynas.objectives.objective import Mode
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing's own from Python 3.11 on
@@ -64,7 +66,8 @@ def defaults(max_steps: int) -> tuple[int, int]:
 class RuleSettings(TypedDict, total=False):
     """The keywords of every rule: see ``StoppingRule``."""
 
-    mode: Literal["min", "max"]
+    mode: Mode
+    modes: Sequence[Mode] | None
     grace_period: int | None
     reduction_factor: int | None
 
@@ -75,12 +78,21 @@ class StoppingRule(ABC):
     A scheduler of one's own derives from this, is made with the arguments below, and is found by entry point or file.
     One that pauses trials says so (``pauses``), and is asked for one to promote whenever a worker is free.
 
+    A search hands over a measurement's values of all objectives (``record_values``, ``replay_values``). A rule for one
+    objective has ``record`` and ``replay``, and gets the first objective's value. A rule for several says so
+    (``several``), and overrides the two methods with ``_values``; its ``record`` and ``replay`` are those of a search
+    that has one objective.
+
     Attributes:
         pauses: whether ``record`` may answer ``"pause"``.
+        several: whether the rule goes by all objectives; then it is made with ``modes``.
+        mode: the first objective's direction.
+        modes: of each objective; without ``several`` the first one's alone.
 
     Args:
         max_steps: a trial's full budget in steps.
         mode: whether bigger (``"max"``) or smaller (``"min"``) values are better.
+        modes: the same for each objective, in order (default: there is one, of ``mode``).
         grace_period: no trial is stopped for its value before this step (default: see ``defaults``).
         reduction_factor: one in how many goes on from a rung (default: see ``defaults``).
 
@@ -89,22 +101,26 @@ class StoppingRule(ABC):
     """
 
     pauses: ClassVar[bool] = False
+    several: ClassVar[bool] = False
 
     def __init__(
         self,
         max_steps: int,
         *,
-        mode: Literal["min", "max"] = "max",
+        mode: Mode = "max",
+        modes: Sequence[Mode] | None = None,
         grace_period: int | None = None,
         reduction_factor: int | None = None,
     ) -> None:
         if max_steps < 1:
             raise SpecError(f"a budget of {max_steps} steps a trial trains nothing; give 1 or more")
-        if mode not in ("min", "max"):
-            raise SpecError(f"objective mode {mode!r} is not known; give 'min' or 'max'")
+        self.modes: tuple[Mode, ...] = tuple(modes or (mode,))
+        for one in self.modes:
+            if one not in ("min", "max"):
+                raise SpecError(f"objective mode {one!r} is not known; give 'min' or 'max'")
         default_period, default_factor = defaults(max_steps)
         self.max_steps = max_steps
-        self.mode = mode
+        self.mode = self.modes[0]
         self.grace_period = default_period if grace_period is None else grace_period
         self.reduction_factor = default_factor if reduction_factor is None else reduction_factor
         if not 1 <= self.grace_period <= max_steps:
@@ -130,6 +146,17 @@ class StoppingRule(ABC):
     @abstractmethod
     def replay(self, trial: int, step: int, value: float, decision: Decision) -> None:
         """Enters a measurement with the decision that was made on it then; of one trial in the order of its steps."""
+
+    def record_values(self, trial: int, step: int, values: Sequence[float]) -> Decision:
+        """``record``, with a value for each objective (NaN where it is missing), the first one's first.
+
+        Where the first is not finite the trial stops, also under a rule for several.
+        """
+        return self.record(trial, step, values[0])
+
+    def replay_values(self, trial: int, step: int, values: Sequence[float], decision: Decision) -> None:
+        """``replay``, with a value for each objective."""
+        self.replay(trial, step, values[0], decision)
 
     def promotable(self) -> int | None:
         """The paused trial that goes on now that a worker is free; None: a new one may begin. Changes nothing."""

@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import Objectives
 from raynas.schedulers.rungs import Decision, StoppingRule
 
 _ACTIONS = {"continue": TrialScheduler.CONTINUE, "stop": TrialScheduler.STOP, "pause": TrialScheduler.PAUSE}
@@ -26,7 +27,7 @@ class RungScheduler(TrialScheduler):
     promoted as soon as it may be. Once the searcher has no more trials and nothing runs, paused trials end. (Ray's own
     ``max_concurrent_trials`` counts paused trials among the running ones: a search that pauses comes to a stop by it.)
 
-    A result needs the objective's metric, and its step: ``step``, or else Ray's ``training_iteration`` (which starts
+    A result needs the objectives' metrics, and its step: ``step``, or else Ray's ``training_iteration`` (which starts
     again at 1 when Ray retries a trial). A trial's number is ``config["trial"]``, or else the order of arrival.
 
     Attributes:
@@ -34,18 +35,26 @@ class RungScheduler(TrialScheduler):
 
     Args:
         rule: for example ``Rungs(27)``.
-        objective: metric and direction; the direction must be the rule's.
+        objective: metric and direction, or several of them; the directions must be the rule's, or the first one's of
+            a rule for one objective.
 
     Raises:
         ValueError: the directions differ.
     """
 
-    def __init__(self, rule: StoppingRule, objective: Objective) -> None:
+    def __init__(self, rule: StoppingRule, objective: Objective | Objectives) -> None:
         super().__init__()
-        if rule.mode != objective.mode:
-            raise ValueError(f"the rule's mode is {rule.mode!r}, the objective's {objective.mode!r}; make them equal")
         self.rule = rule
-        self.objective = objective
+        self.objectives = Objectives.of(objective)
+        self.objective = self.objectives.first
+        if rule.mode != self.objective.mode:
+            raise ValueError(
+                f"the rule's mode is {rule.mode!r}, the objective's {self.objective.mode!r}; make them equal"
+            )
+        if rule.several and rule.modes != self.objectives.modes:
+            raise ValueError(
+                f"the rule's modes are {rule.modes}, the objectives' {self.objectives.modes}; make them equal"
+            )
         self._numbers: dict[str, int] = {}  # Ray's trial id to our number
         # Ray's FIFO scheduler looks through all trials ever made at each step; this holds those that wait.
         self._waiting: dict[str, Trial] = {}
@@ -55,13 +64,13 @@ class RungScheduler(TrialScheduler):
         """The rule's decision on a result.
 
         Raises:
-            ValueError: the result lacks the objective's metric.
+            ValueError: the result lacks an objective's metric.
         """
-        if self.objective.metric not in result:
+        for missing in self.objectives.missing(result):
             known = ", ".join(sorted(key for key, value in result.items() if isinstance(value, float)))
-            raise ValueError(f"a result has no metric {self.objective.metric!r}; it has: {known}")
+            raise ValueError(f"a result has no metric {missing!r}; it has: {known}")
         step = int(result.get("step", result.get("training_iteration", 0)))
-        return self.rule.record(number, step, float(result[self.objective.metric]))
+        return self.rule.record_values(number, step, self.objectives.values(result))
 
     def number(self, trial: Trial) -> int:
         """Our number of a Ray trial."""

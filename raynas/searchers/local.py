@@ -136,10 +136,10 @@ class _Climbs:
         for record in itertools.islice(history.trials.values(), self._proposed, None):
             self.started = max(self.started, _climb(record.origin))
         self._proposed = len(history.trials)
-        for number, key in itertools.islice(history.judged, self._judged, None):
-            climb = _climb(history.trials[number].origin)
-            if key > self._keys.get(climb, LOWEST):
-                self.standing[climb], self._keys[climb] = number, key
+        for entry in itertools.islice(history.judged, self._judged, None):
+            climb = _climb(history.trials[entry.number].origin)
+            if entry.key > self._keys.get(climb, LOWEST):
+                self.standing[climb], self._keys[climb] = entry.number, entry.key
         self._judged = len(history.judged)
         self._ranking.follow(history)
         if len(self._ranking.brackets) > 1:
@@ -148,7 +148,7 @@ class _Climbs:
 
     def _stand_by_scores(self, history: History) -> None:
         best: dict[int, tuple[Score, int]] = {}
-        for number in {number for number, key in history.judged if key > LOWEST}:
+        for number in {entry.number for entry in history.judged if entry.key > LOWEST}:
             climb = _climb(history.trials[number].origin)
             best[climb] = max(best.get(climb, (FAILED, 0)), (self._ranking.scores[number], -number))
         self.standing = {climb: -minus for climb, (score, minus) in best.items() if score > FAILED}

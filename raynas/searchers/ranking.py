@@ -6,6 +6,9 @@ value at a rung is carried to the next one, along a line through the trials that
 and Sen (Sen 1968, JASA 63(324)), whose medians do not move with a diverged trial. Those trials were chosen by their
 values at the lower rung, but this does not distort a regression on those values. Until there are ``PAIRS`` such trials,
 the higher rung wins.
+
+A trial that violates a constraint is behind every trial that violates none, at whatever rungs they are; so its value is
+not carried. (Among the rungs it stands at ``INFEASIBLE``, the lowest, with minus its violation for a value.)
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from raynas.journal.history import LOWEST, History, TrialRecord
+from raynas.journal.history import LOWEST, History, LogEntry, TrialRecord
+from raynas.objectives.objectives import INFEASIBLE, Key
 from raynas.space import Architecture
 
 #: Reasons of failures that say nothing of the architecture.
@@ -53,7 +57,7 @@ class Ranking:
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
         self._read = 0  # how many of history.reached
-        self.log: list[tuple[int, tuple[int, float]]] = []
+        self.log: list[tuple[int, Key]] = []
         self.tried: set[Architecture] = set()
         self.brackets: set[int] = set()
         self._proposed = 0  # how many of history.trials are in it
@@ -69,21 +73,22 @@ class Ranking:
         for record in itertools.islice(history.trials.values(), self._proposed, None):
             self.tried.add(record.architecture)
         self._proposed = len(history.trials)
-        for number, key in itertools.islice(history.reached, self._read, None):
-            if key > LOWEST or not tells_nothing(history.trials[number]):
-                self.log.append((number, key))
-                self._enter(number, key)
+        for entry in itertools.islice(history.reached, self._read, None):
+            if entry.key > LOWEST or not tells_nothing(history.trials[entry.number]):
+                self.log.append((entry.number, entry.key))
+                self._enter(entry)
         self._read = len(history.reached)
 
-    def _enter(self, number: int, key: tuple[int, float]) -> None:
+    def _enter(self, entry: LogEntry) -> None:
         """Puts a new trial in its place; where values are carried between rungs, the order is to be made anew."""
+        number, key = entry.number, entry.key
         failed, new = key <= LOWEST, number not in self._entered
         self._entered.add(number)
         self._scores = None
         if not failed:
             self._rungs.add(key[0])
-            if new and number >= 0:
-                self.brackets.add(key[0])
+            if new and number >= 0 and entry.standing is not None:
+                self.brackets.add(entry.standing.rung)
         if self._order is not None and new and (failed or len(self._rungs) == 1):
             insort(self._order, (FAILED if failed else (0, key[1]), -number))
         else:
@@ -103,7 +108,7 @@ class Ranking:
             self._scores = scores_of(self.log)
         return self._scores
 
-    def keys(self, history: History) -> Callable[[int], tuple[int, float]]:
+    def keys(self, history: History) -> Callable[[int], Key]:
         """What orders trials by number, bigger is better: ``History.key``, or ``scores`` where there are brackets."""
         self.follow(history)
         if len(self.brackets) < 2:
@@ -129,24 +134,25 @@ class Ranking:
         }
 
 
-def scores_of(log: list[tuple[int, tuple[int, float]]]) -> dict[int, Score]:
+def scores_of(log: list[tuple[int, Key]]) -> dict[int, Score]:
     """How good each trial of a ``Ranking.log`` is known to be, in the order in which they got their first."""
     values: dict[int, dict[int, float]] = {}  # number to rung to value; empty: failed
     for number, (rung, value) in log:
         known = values.setdefault(number, {})
+        if rung == INFEASIBLE:  # or failed
+            known.clear()
+        known.pop(INFEASIBLE, None)
         if (rung, value) > LOWEST:
             known[rung] = value
-        else:
-            known.clear()
     rungs = sorted({rung for known in values.values() for rung in known})
-    lines = {low: _line(values, low, high) for low, high in itertools.pairwise(rungs)}
+    lines = {low: _line(values, low, high) for low, high in itertools.pairwise(rungs) if low > INFEASIBLE}
     return {number: _carried(known, rungs, lines) if known else FAILED for number, known in values.items()}
 
 
 def _carried(known: dict[int, float], rungs: list[int], lines: dict[int, tuple[float, float] | None]) -> Score:
     place = rungs.index(max(known))
     value = known[rungs[place]]
-    while place + 1 < len(rungs) and (line := lines[rungs[place]]) is not None:
+    while (line := lines.get(rungs[place])) is not None:
         slope, offset = line
         place, value = place + 1, slope * value + offset
     return place, value

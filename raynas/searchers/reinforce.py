@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpecError
 from raynas.journal.history import LOWEST, History, TrialRecord
+from raynas.objectives.objectives import Key
 from raynas.searchers.ranking import tells_nothing
 from raynas.searchers.searcher import ArchitectureSearcher, Common, Proposal
 from raynas.space import Architecture, Choice, Int, Space
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 _PARTS = 8
 #: The bracket of trials that may be compared with all others: a warm start's, and those that failed before a rung.
 _NO_BRACKET = 0
-
-#: A trial's ``History.key``.
-Key = tuple[int, float]
 
 
 class ReinforceSearcher(ArchitectureSearcher):
@@ -135,7 +133,8 @@ class Policy:
         """Learns from what was judged since the last time."""
         if history is not self._history:
             self._follow_anew(history)
-        for number, key in itertools.islice(history.judged, self._read, None):
+        for entry in itertools.islice(history.judged, self._read, None):
+            number, key = entry.number, entry.key
             record = history.trials[number]
             if key == LOWEST and tells_nothing(record):
                 continue

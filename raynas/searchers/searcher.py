@@ -26,6 +26,7 @@ from raynas.errors import SpaceError
 from raynas.journal.events import decode, encode
 from raynas.journal.history import History
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import Objectives
 from raynas.searchers import warm_start as warm
 from raynas.searchers.admission import Admission, Refusals
 from raynas.searchers.proposal import Proposal
@@ -306,7 +307,7 @@ class _PlainHistory:
         self._numbers: dict[str, int] = {}  # Ray's trial id to our number
         if objective is not None and earlier:
             known = [{**one, "completed": True, "metrics": {objective.metric: one["value"]}} for one in earlier]
-            begun = {"event": "search_started", "objective": {"metric": objective.metric, "mode": objective.mode}}
+            begun = {"event": "search_started", **Objectives.of(objective).to_event()}
             self.apply({**begun, "warm_start": {"source": "", "trials": known}})
 
     def apply(self, event: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from raynas.journal.events import STATE_OF_STOP
 from raynas.journal.history import History
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import LOWEST, Objectives
 from raynas.schedulers.rungs import StoppingRule
 from raynas.searchers.searcher import Proposal
 from raynas.simulate.faults import Faults, Luck, luck, node_rng
@@ -49,6 +50,7 @@ class Clock:
 
     Args:
         searcher: has ``propose(history, number)`` over ``landscape.space``.
+        objective: the landscape's own, or several of which it is the first; the others are among its further columns.
         rule: a fresh stopping rule.
         seed: of the run's luck (the searcher brings its own).
     """
@@ -57,15 +59,15 @@ class Clock:
         self,
         searcher: Any,
         landscape: Landscape,
-        objective: Objective,
+        objective: Objective | Objectives,
         rule: StoppingRule,
         limits: Limits,
         faults: Faults,
         seed: int,
     ) -> None:
-        self.searcher, self.landscape, self.objective = searcher, landscape, objective
+        self.searcher, self.landscape, self.objectives = searcher, landscape, Objectives.of(objective)
         self.rule, self.limits, self.faults, self.seed = rule, limits, faults, seed
-        self.history = History(objective)
+        self.history = History(self.objectives)
         self.run_ = Run(seed)
         self.now = 0.0
         self.heap: list[tuple[float, int, int, int, int]] = []  # (time, order, what, trial or worker or node, attempt)
@@ -76,7 +78,7 @@ class Clock:
         self.life: dict[int, int] = {}  # how often a worker went down; what an earlier life asked for is void
         self.down: set[int] = set()
         self.driver_free = 0.0
-        self.best: tuple[int, float] = (0, -math.inf)
+        self.best = LOWEST
         self.best_place = -1
         self.nodes: dict[int, random.Random] = {}
 
@@ -206,10 +208,10 @@ class Clock:
         curve = self.landscape.curves[trial.row]
         value = curve[step - 1]
         observed = value + trial.luck.noise
-        decision = self.rule.record(number, step, observed)
-        metrics = {self.objective.metric: observed}
+        metrics = {self.objectives.first.metric: observed}
         for name, curves in self.landscape.also.items():
             metrics[name] = curves[trial.row][min(step, len(curves[trial.row])) - 1]
+        decision = self.rule.record_values(number, step, self.objectives.values(metrics))
         self.apply(
             "measured",
             trial=number,
@@ -300,7 +302,7 @@ class Clock:
     def write_down(self, trial: _Trial, state: str) -> None:
         run, record = self.run_, self.history.trials[trial.number]
         rung = 0 if record.score is None else record.score[0]
-        observed = math.nan if record.score is None else record.score[1][self.objective.metric]
+        observed = math.nan if record.score is None else record.score[1][self.objectives.first.metric]
         key = self.history.key(record)
         if key > self.best:
             self.best, self.best_place = key, len(run.number)

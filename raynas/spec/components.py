@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from raynas.errors import EvaluatorError, SpecError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator
 from raynas.journal.finalists import DEFAULT_REPEATS
-from raynas.objectives.objective import Mode, Objective, mode_of
+from raynas.objectives.objective import Mode, mode_of
 from raynas.paths import absolute, home_folder
 from raynas.registry import SETTING_OF, is_file
 from raynas.schedulers.rungs import StoppingRule
@@ -247,7 +247,7 @@ def make_searcher(
         searcher: Proposer = strategy(
             space,
             seed=spec.seed,
-            objective=Objective(spec.metric, spec.mode),
+            objective=spec.objectives.first,
             **spec.strategy_options,
         )
     except TypeError as error:
@@ -270,11 +270,15 @@ def step_seconds(spec: ResolvedSpec) -> float | None:
 def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> StoppingRule:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
     scheduler = _class_named("raynas.schedulers", spec, folder, "record")
+    more = {}
+    if isinstance(spec, ResolvedSpec) and getattr(scheduler, "several", False):
+        more["modes"] = spec.objectives.modes
     rule: StoppingRule = scheduler(
         spec.epochs,
         mode=spec.mode,
         grace_period=spec.grace_period,
         reduction_factor=spec.reduction_factor,
+        **more,
     )
     return rule
 

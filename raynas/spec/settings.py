@@ -12,7 +12,9 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
+from raynas.objectives.constraint import Constraint
 from raynas.objectives.objective import Mode, Objective
+from raynas.objectives.objectives import Objectives
 
 #: A search that names no budget ends by itself within a few minutes on a laptop.
 DEFAULT_TRIALS = 40
@@ -293,6 +295,11 @@ class ResolvedSpec(SearchSpec):
     mode: Mode = _as_asked("mode")
     epochs: int = _as_asked("epochs")
     seed: int = _as_asked("seed")
+
+    @property
+    def objectives(self) -> Objectives:
+        """What trials are compared by, and what they must keep."""
+        return Objectives((Objective(self.metric, self.mode),), tuple(map(Constraint.parse, self.constraints)))
 
     @classmethod
     def of_journal(cls, values: Mapping[str, Any], *, name: str, objective: Objective) -> ResolvedSpec:

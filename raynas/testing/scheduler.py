@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytest
 
 from raynas.journal.history import History
 from raynas.objectives.objective import Mode, Objective
+from raynas.objectives.objectives import Objectives
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Decision, StoppingRule
 from raynas.testing.contract import Contract
@@ -23,6 +24,7 @@ from raynas.testing.contract import Contract
 Value = Callable[[int, int], float]
 
 _METRIC = "score"
+_OTHER: Mapping[Mode, Mode] = {"max": "min", "min": "max"}
 _PURE = "a rule knows nothing but the calls that it gets and their order: no chance, no clock, no global state"
 
 
@@ -48,6 +50,11 @@ class Call:
     arguments: tuple[Any, ...]
     answer: Any
     events: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def records(self) -> bool:
+        """Whether a measurement was entered by it."""
+        return self.method in ("record", "record_values")
 
 
 def drive(rule: StoppingRule, *, trials: int = 80, workers: int = 3, value: Value = noisy_curve) -> list[Call]:
@@ -88,7 +95,8 @@ def drive(rule: StoppingRule, *, trials: int = 80, workers: int = 3, value: Valu
             return calls
         trial = rng.choice(sorted(running))
         steps[trial] += 1
-        call = _record(rule, trial, steps[trial], value(trial, steps[trial]))
+        others = (finite_curve(trial + 1_000 * place, steps[trial]) for place in range(1, len(_modes(rule))))
+        call = _record(rule, trial, steps[trial], (value(trial, steps[trial]), *others))
         calls.append(call)
         if call.answer.action != "continue":
             running.remove(trial)
@@ -101,21 +109,41 @@ def _proposed(trial: int) -> tuple[dict[str, Any], ...]:
     return ({"event": "trial_proposed", "trial": trial, "architecture": {}, **ids},)
 
 
-def _record(rule: StoppingRule, trial: int, step: int, value: float) -> Call:
-    decision = rule.record(trial, step, value)
-    assert isinstance(decision, Decision), f"record() returned a {type(decision).__name__}; it returns a Decision"
+def _modes(rule: StoppingRule) -> tuple[Mode, ...]:
+    """The directions of the objectives that a rule goes by."""
+    return rule.modes if rule.several else (rule.mode,)
+
+
+def _metrics(count: int) -> tuple[str, ...]:
+    return tuple(f"{_METRIC}{place or ''}" for place in range(count))
+
+
+def _call(rule: StoppingRule, trial: int, step: int, values: tuple[float, ...]) -> Call:
+    """A measurement, as a rule for one objective gets it, or as one for several does."""
+    method = "record_values" if rule.several else "record"
+    arguments = (trial, step, values if rule.several else values[0])
+    decision = getattr(rule, method)(*arguments)
+    assert isinstance(decision, Decision), f"{method}() returned a {type(decision).__name__}; it returns a Decision"
+    return Call(method, arguments, decision)
+
+
+def _record(rule: StoppingRule, trial: int, step: int, values: tuple[float, ...]) -> Call:
+    call = _call(rule, trial, step, values)
+    decision = call.answer
     assert decision.stops or step < rule.max_steps, (
         f"trial {trial} is to go on after step {step} of {rule.max_steps}: at the last step the decision is "
         "Decision('stop', 'budget', rung)"
     )
     facts = {"rung": decision.rung, "decision": decision.action, "stop_reason": decision.reason}
-    event = {"event": "measured", "trial": trial, "step": step, "metrics": {_METRIC: value}, **facts}
-    return Call("record", (trial, step, value), decision, (event,))
+    metrics = dict(zip(_metrics(len(values)), values, strict=True))
+    return replace(call, events=({"event": "measured", "trial": trial, "step": step, "metrics": metrics, **facts},))
 
 
 def replayed(rule: StoppingRule, calls: Iterable[Call]) -> StoppingRule:
     """A fresh rule put where the journal of these calls left it, as a resumed search does."""
-    history = History(Objective(_METRIC, rule.mode))
+    modes = _modes(rule)
+    pairs = zip(_metrics(len(modes)), modes, strict=True)
+    history = History(Objectives(tuple(Objective(metric, mode) for metric, mode in pairs)))
     for call in calls:
         for event in call.events:
             history.apply(event)
@@ -128,9 +156,11 @@ class SchedulerContract(Contract):
 
     Attributes:
         budgets: steps of a trial; each is tried.
+        modes: the objectives' directions. A rule for several objectives (``several``) gives two or more.
     """
 
     budgets: ClassVar[Sequence[int]] = (1, 2, 9, 27)
+    modes: ClassVar[Sequence[Mode]] = ("max",)
 
     def rule(self, max_steps: int, **settings: Any) -> StoppingRule:
         """A new rule.
@@ -141,12 +171,19 @@ class SchedulerContract(Contract):
         """
         raise NotImplementedError(f"{type(self).__name__} gives rule(self, max_steps, **settings)")
 
+    def _new(self, max_steps: int, *, turned: bool = False, **settings: Any) -> StoppingRule:
+        """A new rule; ``turned``: every objective has the opposite direction."""
+        modes = tuple(_OTHER[mode] if turned else mode for mode in self.modes)
+        rule = self.rule(max_steps, mode=modes[0], **({"modes": modes} if len(modes) > 1 else {}), **settings)
+        assert rule.several or len(modes) == 1, "a rule that goes by several objectives says so: several = True"
+        return rule
+
     def parameters(self) -> Mapping[str, Iterable[Any]]:
         return {"max_steps": self.budgets}
 
     def test_its_settings_and_rungs(self, max_steps: int) -> None:
-        rule = self.rule(max_steps, mode="min", grace_period=1, reduction_factor=2)
-        assert (rule.max_steps, rule.mode) == (max_steps, "min"), (
+        rule = self._new(max_steps, turned=True, grace_period=1, reduction_factor=2)
+        assert (rule.max_steps, rule.mode) == (max_steps, _OTHER[self.modes[0]]), (
             "max_steps and mode are not what the rule was made with; call super().__init__(max_steps, **settings)"
         )
         levels = rule.levels
@@ -159,25 +196,25 @@ class SchedulerContract(Contract):
 
     @pytest.mark.parametrize("mode", ["min", "max"])
     def test_every_decision_is_one_that_a_search_can_carry_out(self, max_steps: int, mode: Mode) -> None:
-        rule = self.rule(max_steps, mode=mode)
+        rule = self._new(max_steps, turned=mode != self.modes[0])
         calls = drive(rule)
         for call in calls:
-            if call.method == "record":
-                trial, step, value = call.arguments
-                self._check_decision(rule, trial, step, value, call.answer)
-        pauses = any(call.method == "record" and call.answer.action == "pause" for call in calls)
+            if call.records:
+                self._check_decision(rule, call)
+        pauses = any(call.records and call.answer.action == "pause" for call in calls)
         assert not pauses or any(call.method == "leave" for call in calls), (
             "of 80 trials some were paused and none was ever promoted; promotable() names the one to go on with"
         )
 
     @staticmethod
-    def _check_decision(rule: StoppingRule, trial: int, step: int, value: float, decision: Decision) -> None:
-        said = f"record({trial}, {step}, {value}) = {decision}"
+    def _check_decision(rule: StoppingRule, call: Call) -> None:
+        _, step, value = call.arguments
+        decision, said = call.answer, f"{call.method}{call.arguments} = {call.answer}"
         assert decision.action in ("continue", "stop", "pause"), f"{said}: there is no such action"
         assert decision.rung is None or decision.rung == step in rule.levels, (
             f"{said}: the rung is the step, where it is one of levels {rule.levels}, or None; self.rung(step) gives it"
         )
-        if not math.isfinite(value):
+        if not math.isfinite(value[0] if rule.several else value):
             assert (decision.action, decision.reason) == ("stop", "nan"), f"{said}: it stops with reason 'nan'"
             return
         if step == rule.max_steps:
@@ -198,26 +235,29 @@ class SchedulerContract(Contract):
             assert decision.reason == "early_stopped", f"{said}: the reason is 'early_stopped'"
 
     def test_the_same_calls_get_the_same_answers(self, max_steps: int) -> None:
-        again = self.rule(max_steps)
-        for call in drive(self.rule(max_steps)):
+        again = self._new(max_steps)
+        for call in drive(self._new(max_steps)):
             self._check_answer(again, call, f"in a second rule; {_PURE}")
 
     def test_smaller_is_better_is_the_mirror_of_bigger_is_better(self, max_steps: int) -> None:
-        smaller = self.rule(max_steps, mode="min")
-        for call in drive(self.rule(max_steps, mode="max")):
-            if call.method == "record":
+        turned = self._new(max_steps, turned=True)
+        for call in drive(self._new(max_steps)):
+            if call.records:
                 trial, step, value = call.arguments
-                call = Call("record", (trial, step, -value), call.answer)
-            self._check_answer(smaller, call, "with mode='max' and the value's sign turned; compare by self.mode")
+                opposite = tuple(-one for one in value) if turned.several else -value
+                call = replace(call, arguments=(trial, step, opposite))
+            self._check_answer(
+                turned, call, "with the opposite mode and the value's sign turned; compare by self.mode, or self.modes"
+            )
 
     def test_a_measurement_that_comes_twice_counts_once(self, max_steps: int) -> None:
         """As after a lost worker; the second value is another one, and only the first counts."""
-        rule = self.rule(max_steps)
-        for call in drive(self.rule(max_steps), value=finite_curve):
+        rule = self._new(max_steps)
+        for call in drive(self._new(max_steps), value=finite_curve):
             self._check_answer(rule, call, "where no measurement came twice; what is entered already must not count")
-            if call.method == "record" and call.answer.rung is not None:
+            if call.records and call.answer.rung is not None:
                 trial, step, _ = call.arguments
-                again = rule.record(trial, step, 99.0)
+                again = _call(rule, trial, step, (99.0,) * len(self.modes)).answer
                 assert again == call.answer, (
                     f"trial {trial} was measured at step {step} before, with {call.answer}; the second time the "
                     f"decision is {again}. Remember the decision at a rung, and give it again"
@@ -225,19 +265,18 @@ class SchedulerContract(Contract):
 
     @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
     def test_what_is_not_finite_stops_and_is_not_entered(self, max_steps: int, wrong: float) -> None:
-        rule = self.rule(max_steps)
-        for number, call in enumerate(drive(self.rule(max_steps), value=finite_curve)):
-            step = 1 + number % max_steps
-            decision = rule.record(1_000_000 + number, step, wrong)
-            self._check_decision(rule, 1_000_000 + number, step, wrong, decision)
+        rule = self._new(max_steps)
+        for number, call in enumerate(drive(self._new(max_steps), value=finite_curve)):
+            values = (wrong, *[0.5] * (len(self.modes) - 1))
+            self._check_decision(rule, _call(rule, 1_000_000 + number, 1 + number % max_steps, values))
             self._check_answer(rule, call, f"where no trial had {wrong}; do not enter what is not finite")
 
     def test_a_replayed_rule_goes_on_as_the_first(self, max_steps: int) -> None:
-        calls = drive(self.rule(max_steps))
+        calls = drive(self._new(max_steps))
         # A search ends between two calls whose events are written; a promotion's event comes with the second of two.
         cuts = [place for place, call in enumerate(calls) if call.method != "promotable" or call.answer is None]
         for cut in cuts[:: max(1, len(cuts) // 12)]:
-            rule = replayed(self.rule(max_steps), calls[: cut + 1])
+            rule = replayed(self._new(max_steps), calls[: cut + 1])
             for call in calls[cut + 1 :]:
                 self._check_answer(
                     rule,
@@ -247,8 +286,8 @@ class SchedulerContract(Contract):
                 )
 
     def test_asking_who_is_to_be_promoted_changes_nothing(self, max_steps: int) -> None:
-        rule = self.rule(max_steps)
-        for call in drive(self.rule(max_steps)):
+        rule = self._new(max_steps)
+        for call in drive(self._new(max_steps)):
             if call.method == "promotable":
                 assert rule.promotable() == call.answer
             self._check_answer(rule, call, "where promotable() was asked once; it must change nothing: leave() does")

@@ -8,6 +8,7 @@ from typing import Any
 
 from raynas.journal.history import History
 from raynas.objectives.objective import Objective
+from raynas.objectives.objectives import Objectives
 from raynas.schedulers.rungs import StoppingRule
 from raynas.searchers.random import RandomSearcher
 from raynas.searchers.searcher import ArchitectureSearcher
@@ -49,7 +50,7 @@ def simulate(
         events.append({"seq": len(events), "event": event, "time": float(len(events)), **fields})
         history.apply(events[-1])
 
-    begun: dict[str, Any] = {"objective": {"metric": objective.metric, "mode": objective.mode}}
+    begun = Objectives.of(objective).to_event()
     if warm_start:
         begun["warm_start"] = {"source": "earlier", "trials": list(warm_start)}
     tell("search_started", **begun)

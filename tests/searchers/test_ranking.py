@@ -6,7 +6,7 @@ import math
 import random
 
 from raynas.journal import History
-from raynas.objectives.objective import Objective
+from raynas.objectives import Constraint, Objective, Objectives
 from raynas.searchers.ranking import PAIRS, Ranking, scores_of
 
 
@@ -51,6 +51,26 @@ def test_a_value_is_carried_along_the_line_whatever_one_diverged_trial_says():
 def test_failures_come_last_whatever_they_reached():
     log = [(0, (3, 1.0)), (1, (3, 0.0)), (0, (0, -math.inf))]
     assert scores_of(log)[0] < scores_of(log)[1]
+
+
+def test_beyond_a_constraint_no_value_is_carried_and_the_smaller_violation_is_better():
+    """Many trials break the limit at the first rung and keep it at the next: no line leads from one to the other."""
+    limited = Objectives((Objective("v"),), (Constraint("v", ">=", 10),))
+    history = History(limited)
+    for trial in range(PAIRS + 4):
+        measured(history, trial, 3, 5.0 + trial / 2)
+        measured(history, trial, 9, 20.0 + trial, decision="stop", reason="budget")
+    measured(history, 90, 3, 9.9, decision="stop", reason="early_stopped")
+    measured(history, 91, 3, 11.0)
+    measured(history, 91, 9, 9.0, decision="stop", reason="budget")  # kept it, and broke it
+    measured(history, 92, 3, 10.0, decision="stop", reason="early_stopped")
+    measured(history, 93, 3, math.nan, decision="stop", reason="nan")
+    ranking = Ranking()
+    ranking.follow(history)
+    kept = list(range(PAIRS + 3, -1, -1))
+    assert [-minus for _, minus in reversed(ranking.order)] == [*kept, 92, 90, 91, 93]
+    assert ranking.best(99) == [*kept, 92, 90, 91]
+    assert ranking.brackets == {3}, "to break a constraint is no bracket of its own"
 
 
 def test_at_one_rung_the_ranking_is_that_of_the_values():

@@ -53,14 +53,16 @@ def failing_score(architecture) -> float:
     return math.nan if architecture["recipe.mixed"] is None else conditional_score(architecture)
 
 
-def history_of(*trials, space=None, mode="max", top=9) -> History:
-    """A history of trials given as (values, state, reason, {rung: value})."""
+def history_of(*trials, space=None, mode="max", params=None, constraints=()) -> History:
+    """A history of trials given as (values, state, reason, {rung: value}); ``params``: by their numbers."""
     space = space or options_space(holes=2)
     history = History()
-    history.apply({"event": "search_started", "objective": {"metric": "score", "mode": mode}})
+    begun = {"event": "search_started", "objective": {"metric": "score", "mode": mode}}
+    history.apply({**begun, "constraints": list(constraints)})
     for number, (values, state, reason, rungs) in enumerate(trials):
         architecture = space.replay({f"recipe.h{index}": value for index, value in enumerate(values)})
         ids = {"trial_id": space.trial_id(architecture), "network_id": space.network_id(architecture)}
+        ids |= {} if params is None else {"params": params.get(number)}
         history.apply({"event": "trial_proposed", "trial": number, "architecture": architecture.to_json(), **ids})
         for step, value in rungs.items():
             history.apply(
@@ -199,6 +201,26 @@ def test_optuna_ranks_trials_as_the_history_does(mode):
     ranked = order_in_optuna(history, space)
     assert ranked[:6] == [5, 2, 9, 3, 6, 1] == [trial.number for trial in history.best(99) if trial.number != 8]
     assert ranked[6:] == [0, 4, 10]  # failures of the architecture: worst, and equal
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_optuna_ranks_trials_beyond_a_constraint_as_the_history_does(mode):
+    sign = 1 if mode == "max" else -1
+    space = options_space(holes=2)
+    history = history_of(
+        ((0, 0), "completed", "budget", {9: sign * 9.0}),
+        ((0, 1), "completed", "budget", {9: sign * 1.0}),
+        ((0, 2), "stopped", "early_stopped", {3: sign * 7.0}),
+        ((0, 3), "completed", "budget", {9: sign * 8.0}),
+        ((1, 0), "failed", "exception", {}),
+        ((1, 1), "stopped", "early_stopped", {3: sign * 0.0}),
+        ((1, 2), "completed", "budget", {9: sign * 2.0}),
+        mode=mode,
+        params={0: 150, 1: 100, 2: 120, 3: 120, 5: 90, 6: 1_000},
+        constraints=[{"metric": "params", "bound": "<=", "value": 100}],
+    )
+    assert order_in_optuna(history, space) == [1, 5, 2, 3, 0, 6, 4]
+    assert [trial.number for trial in history.best(99)] == [1, 5, 2, 3, 0, 6]
 
 
 def test_running_trials_are_told_as_running_without_their_values():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raynas.errors import SpecError
 from raynas.journal.history import History
-from raynas.objectives.objective import Objective
+from raynas.objectives import Objective, Objectives
 from raynas.schedulers.hyperband import HyperbandRungs
 from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import FullBudget, Rungs
@@ -412,3 +412,25 @@ def test_whatever_goes_wrong_every_trial_ends_once(
     if not faults.node_loss_seconds and not made.pauses:
         for moment in run["started"]:
             assert np.sum((run["started"] <= moment) & (moment < run["ended"])) <= workers
+
+
+def test_of_several_objectives_all_are_measured_and_the_rule_goes_by_the_first():
+    table = Table({**curves().columns, "size": [float(7 * row % 5) for row in range(27)]})
+    landscape = make_landscape(table, CURVES, "value", also=["size"])
+    objectives = Objectives((Objective("value"), Objective("size", "min")))
+    histories = []
+    for objective in (objectives.first, objectives):
+        clock = Clock(random_search(CURVES, 5), landscape, objective, Rungs(9), Limits(trials=20), Faults(), seed=0)
+        clock.run()
+        histories.append(clock.history)
+    alone, both = histories
+    assert [tuple(entry) for entry in both.reached] == [tuple(entry) for entry in alone.reached]
+    completed = [record for record in both.trials.values() if record.state == "completed"]
+    front = both.front()
+    assert 1 < len(front) < len(completed)
+    for record in completed:
+        value, size = both.values(record)
+        assert (record in front) != any(
+            (other[0] >= value and other[1] < size) or (other[0] > value and other[1] <= size)
+            for other in map(both.values, completed)
+        )

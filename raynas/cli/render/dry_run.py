@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from raynas.cli.console import make_console, say
 from raynas.counts import digits
 from raynas.durations import format_duration
-from raynas.objectives.objective import Objective
 from raynas.report.wording import counted, format_size, plan_lines
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def print_plan(plan: Plan) -> None:
     for line in plan_lines(plan.lines):
         say(console, line)
     options = {key: value for key, value in spec.task_options.items() if key != "content"}  # the data's fingerprint
-    objective = Objective(spec.metric, spec.mode)
+    objective = spec.objectives.first
     for key, value in {**spec.to_json(), "task_options": options, "metric": objective}.items():
         if value is not None and value not in ({}, []) and key != "mode":
             say(console, f"  {key:<18} {_written(key, value)}")

@@ -15,6 +15,8 @@ A trial is told so that Optuna's order is that of ``History.key``:
 - failed for no fault of the architecture ("infrastructure"), or ended without a score: left out. Optuna's FAIL comes
   to the same;
 - paused at a rung: PRUNED, as if it had been stopped there; it comes again if it is promoted;
+- judged where it violates a constraint: PRUNED at step 0, which is no rung, with its violation as the value there. So
+  it ranks behind all that violate none, and before those without a value;
 - under way: RUNNING, for the constant liar.
 
 If trials were dealt out to brackets (Hyperband), the highest rung depends on the bracket that a trial was put into.
@@ -38,6 +40,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from raynas.journal.history import LOWEST, History, TrialRecord
+from raynas.objectives.objectives import INFEASIBLE, Key
 from raynas.searchers.ranking import FAILED, Ranking, Score, tells_nothing
 from raynas.space import Choice, Int, Space
 from raynas.space.template.nodes import Hole
@@ -83,15 +86,16 @@ class Memory:
     def _follow_anew(self, history: History | None) -> None:
         self._history = history
         self._read = 0  # how many of history.judged
-        self._usable: dict[int, tuple[int, float]] = {}  # number to key, in the order of the last judgement
-        self.ranked: list[tuple[tuple[int, float], int]] = []
+        self._usable: dict[int, Key] = {}  # number to key, in the order of the last judgement
+        self.ranked: list[tuple[Key, int]] = []
         self._frozen: dict[int, FrozenTrial] = {}  # of trials that were in the last window
 
     def follow(self, history: History) -> None:
         """Takes what was judged since the last time."""
         if history is not self._history:
             self._follow_anew(history)
-        for number, key in itertools.islice(history.judged, self._read, None):
+        for entry in itertools.islice(history.judged, self._read, None):
+            number, key = entry.number, entry.key
             before = self._usable.pop(number, LOWEST)
             if before > LOWEST:  # it was paused there
                 del self.ranked[bisect_left(self.ranked, (before, -number))]
@@ -155,7 +159,7 @@ class Memory:
         for number in numbers:
             record = history.trials[number]
             state = TrialState.PRUNED
-            if record.state == "completed" and record.score is not None and record.score[0] == top:
+            if record.state == "completed" and self._usable[number][0] == top > INFEASIBLE:
                 state = TrialState.COMPLETE
             known = self._frozen.get(number)
             if known is None or known.state != state:
@@ -185,7 +189,9 @@ class Memory:
         assert history.objective is not None
         if record.state == "failed":
             return {}
-        judged_at, _ = self._usable[record.number]
+        judged_at, signed = self._usable[record.number]
+        if judged_at == INFEASIBLE:  # or no finite score
+            return {judged_at: history.objective.sign * signed} if math.isfinite(signed) else {}
         values: dict[int, float] = {}
         for measurement in record.measurements:
             value = measurement.metrics.get(history.objective.metric, math.nan)
