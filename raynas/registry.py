@@ -1,4 +1,4 @@
-"""Finds spaces, tasks, strategies and schedulers by name: a Python entry point, or ``path/to/file.py:name``.
+"""Finds spaces, tasks, strategies, … by name: a Python entry point, or ``path/to/file.py:name``.
 
 RayNAS's own are found in the same way as a third party's: they are entry points of its own distribution.
 """
@@ -22,6 +22,7 @@ GROUPS = {
     "raynas.tasks": ("task", "give a name or path/to/file.py:name"),
     "raynas.strategies": ("strategy", "give a name or path/to/file.py:name"),
     "raynas.schedulers": ("scheduler", "give a name or path/to/file.py:name"),
+    "raynas.exporters": ("export format", "give a name or path/to/file.py:name"),
 }
 
 #: The setting of a search that names an object of each group.

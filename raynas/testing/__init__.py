@@ -1,4 +1,4 @@
-"""Contract tests for what you write yourself: a space, a task, a strategy, a stopping rule, an evaluator.
+"""Contract tests for what you write yourself: a space, a task, a strategy, a stopping rule, an evaluator, an exporter.
 
 There is one class for each contract. In a test file of yours, derive from it and override the method that makes your
 object; pytest then runs every check of the contract on it::
@@ -28,6 +28,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from raynas.testing.evaluator import EvaluatorContract
+    from raynas.testing.exporter import ExporterContract
     from raynas.testing.scheduler import SchedulerContract
     from raynas.testing.searcher import SearcherContract
     from raynas.testing.space import SpaceContract
@@ -35,13 +36,21 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "EvaluatorContract": "raynas.testing.evaluator",
+    "ExporterContract": "raynas.testing.exporter",
     "SchedulerContract": "raynas.testing.scheduler",
     "SearcherContract": "raynas.testing.searcher",
     "SpaceContract": "raynas.testing.space",
     "TaskContract": "raynas.testing.task",
 }
 
-__all__ = ["EvaluatorContract", "SchedulerContract", "SearcherContract", "SpaceContract", "TaskContract"]
+__all__ = [
+    "EvaluatorContract",
+    "ExporterContract",
+    "SchedulerContract",
+    "SearcherContract",
+    "SpaceContract",
+    "TaskContract",
+]
 
 # pytest shows the values of a failed assertion in test files alone, unless it is told of others before their import.
 pytest.register_assert_rewrite(*_WHERE.values())

@@ -1,4 +1,4 @@
-"""What the shell offers after the Tab key: names of searches, spaces, tasks, strategies and schedulers.
+"""What the shell offers after the Tab key: names of searches, spaces, tasks, strategies, schedulers and export formats.
 
 Where nothing fits, the shell falls back on file names: ``path/to/file.py:name`` is right in most of these places, too.
 """
@@ -28,6 +28,7 @@ spaces = _registered("raynas.spaces")
 tasks = _registered("raynas.tasks")
 strategies = _registered("raynas.strategies")
 schedulers = _registered("raynas.schedulers")
+formats = _registered("raynas.exporters")
 
 
 def searches_and_spaces(incomplete: str) -> list[str]:
