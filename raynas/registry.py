@@ -24,6 +24,7 @@ GROUPS = {
     "raynas.schedulers": ("scheduler", "give a name or path/to/file.py:name"),
     "raynas.evaluators": ("evaluator", "give a name or path/to/file.py:name"),
     "raynas.costs": ("cost model", "give a name or path/to/file.py:name"),
+    "raynas.exporters": ("export format", "give a name or path/to/file.py:name"),
 }
 
 #: The setting of a search that names one object of a group. (Its ``costs`` name several.)

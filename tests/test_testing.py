@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,20 @@ from torch import nn
 
 from raynas.evaluators.evaluator import Measurement, State
 from raynas.evaluators.synthetic import Synthetic, SyntheticEvaluation
+from raynas.export import Exporter, Written
 from raynas.schedulers.promotion import PromotionRungs
 from raynas.schedulers.rungs import Decision, Rungs
 from raynas.searchers.random import RandomSearcher
 from raynas.space import Choice, Space, op
 from raynas.tasks.task import Data, Task
-from raynas.testing import EvaluatorContract, SchedulerContract, SearcherContract, SpaceContract, TaskContract
+from raynas.testing import (
+    EvaluatorContract,
+    ExporterContract,
+    SchedulerContract,
+    SearcherContract,
+    SpaceContract,
+    TaskContract,
+)
 from raynas.testing.example_spaces import mixed_space
 
 # --- strategies -----------------------------------------------------------------------------------------------------
@@ -400,3 +409,100 @@ def test_a_broken_evaluator(evaluation: type[SyntheticEvaluation], check: str, w
     arguments = {"cut": 1, "tmp_path": tmp_path} if "cut_off" in check else {}
     with pytest.raises(AssertionError, match=words):
         getattr(Case(), f"test_{check}")(**arguments)
+
+
+# --- exporters ------------------------------------------------------------------------------------------------------
+
+
+class Pickled(Exporter):
+    """Keeps the module as it is."""
+
+    def write(self, network, weights, folder):
+        torch.save(network.build(weights), folder / "module.pt")
+
+    def load(self, folder):
+        return torch.load(folder / "module.pt", weights_only=False)
+
+
+class Zeroing(Pickled):
+    def write(self, network, weights, folder):
+        for tensor in weights.values():
+            tensor.zero_()
+        super().write(network, weights, folder)
+
+
+class Beside(Pickled):
+    def write(self, network, weights, folder):
+        super().write(network, weights, folder)
+        (folder.parent / "more.txt").write_text("more")
+
+
+class Here(Pickled):
+    def write(self, network, weights, folder):
+        super().write(network, weights, folder)
+        Path("more.txt").write_text("more")
+
+
+class Rooted(Pickled):
+    """Finds its file only where it was written."""
+
+    def write(self, network, weights, folder):
+        super().write(network, weights, folder)
+        (folder / "where.txt").write_text(str(folder / "module.pt"))
+
+    def load(self, folder):
+        return torch.load((folder / "where.txt").read_text(), weights_only=False)
+
+
+class Fixed(Pickled):
+    """Takes batches of one size alone."""
+
+    def load(self, folder):
+        module = super().load(folder)
+        return lambda batch: module(batch.reshape(4, 1, 8, 8))
+
+
+class First(Pickled):
+    """Writes the network that it was given first, again and again."""
+
+    module = None
+
+    def write(self, network, weights, folder):
+        self.module = self.module or network.build(weights)
+        torch.save(self.module, folder / "module.pt")
+
+
+class Telling(Pickled):
+    def write(self, network, weights, folder):
+        super().write(network, weights, folder)
+        return Written({"modul.pt": "the module"})
+
+
+class Idle(Exporter):
+    def write(self, network, weights, folder):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("exporter", "check", "words"),
+    [
+        (Idle, "it_writes_files_of_its_own", "wrote nothing"),
+        (Telling, "it_writes_files_of_its_own", "tells of modul.pt, which was not written"),
+        (Zeroing, "it_touches_nothing_else", "changed the weights .*; change a copy"),
+        (Beside, "it_touches_nothing_else", "beside its folder"),
+        (Here, "it_touches_nothing_else", "into the working folder"),
+        (Rooted, "what_was_written_gives_the_outputs_of_the_network", "cannot be run"),
+        (Fixed, "what_was_written_gives_the_outputs_of_the_network", "with a batch of 1"),
+        (First, "one_exporter_writes_many_networks", "other outputs"),
+    ],
+)
+def test_a_broken_exporter(
+    exporter: type[Exporter], check: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Case(ExporterContract):
+        def exporter(self):
+            return exporter()
+
+    arguments = {"monkeypatch": monkeypatch} if "touches" in check else {}
+    with pytest.raises(AssertionError, match=words):
+        getattr(Case(), f"test_{check}")("mlp", tmp_path, **arguments)

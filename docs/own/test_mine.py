@@ -1,16 +1,24 @@
-"""Tests of the space, the task, the cost and the strategy beside this file. Try it:  python -m pytest test_mine.py
+"""Tests of what lies beside this file: space, task, cost, strategy, exporter. Try it:  python -m pytest test_mine.py
 
 Each class runs the whole contract on what its method makes: testing.md says what that is, and what else can be set.
 """
 
 from cost import Activations
+from exporter import HalfPrecision
 from searcher import HillClimber
 from space import convnet
 from task import Wine
 
 from raynas.evaluators.training import Training
 from raynas.tasks.digits import Digits
-from raynas.testing import CostModelContract, EvaluatorContract, SearcherContract, SpaceContract, TaskContract
+from raynas.testing import (
+    CostModelContract,
+    EvaluatorContract,
+    ExporterContract,
+    SearcherContract,
+    SpaceContract,
+    TaskContract,
+)
 from search_spaces.mlp import mlp
 
 
@@ -53,3 +61,11 @@ class TestTrainingOnWine(EvaluatorContract):
 
     def space(self):
         return mlp(Wine())  # its default is measured
+
+
+class TestHalfPrecision(ExporterContract):
+    def exporter(self):
+        return HalfPrecision()
+
+    def spaces(self):
+        return {"mlp": mlp(self.task())}  # the default and a random network of each are written

@@ -6,7 +6,9 @@ import copy
 import statistics
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
+from raynas.counts import digits
 from raynas.engine.cluster import slots_here
 from raynas.engine.time_plan.plan import Fitted
 from raynas.evaluators.evaluator import TrialContext
@@ -57,6 +59,24 @@ class Plan:
     seconds: float | None
     limit: str
     lines: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``raynas search --dry-run --json`` (docs/json.md)."""
+        return {
+            "spec": self.spec.to_json(),
+            "data": self.data,
+            "size": digits(self.size),
+            "sample": self.sample.to_json(),
+            "size_exact": self.size_exact,
+            "workers": self.workers,
+            "step_seconds": self.step_seconds,
+            "steps_per_trial": self.steps_per_trial,
+            "trials": self.trials,
+            "repeats": self.repeats,
+            "seconds": self.seconds,
+            "limit": self.limit,
+            "lines": list(self.lines),
+        }
 
 
 def make_plan(spec: ResolvedSpec, components: Components, fitted: Fitted | None = None) -> Plan:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, overload
 
 from raynas.export.errors import ExportError
-from raynas.export.write import PROGRAM, WEIGHTS, import_program
+from raynas.export.source import PROGRAM, WEIGHTS, import_program
 from raynas.paths import absolute
 from raynas.results import opening
 

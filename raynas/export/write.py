@@ -1,24 +1,37 @@
-"""Writes a trial's network as a folder that stands by itself: weights, what it is, how to use it, and its source."""
+"""Writes a trial's network as a folder that stands by itself, in a format that a person names.
+
+What is the same for every format is here: the trial and its weights, what is known of the network
+(``architecture.json``), how an image becomes its input (``preprocessing.json``), the comparison with the search's
+network, and that the folder is there whole or not at all. The format's own files are its exporter's.
+"""
 
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import json
 import logging
 import os
-import shutil
-import sys
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from raynas.costs import cost
 from raynas.errors import TaskError, UserError
+from raynas.export.attempt import compare, write_files
 from raynas.export.errors import ExportError
-from raynas.export.program import Program, write_program
+from raynas.export.exporter import Exporter, TensorSpec, TrainedNetwork, Written
+from raynas.export.folder import (
+    ARCHITECTURE,
+    PREPROCESSING,
+    Scratch,
+    cannot_write,
+    check_free,
+    files_in,
+    move,
+    write_json,
+)
+from raynas.export.formats import SOURCE, Format, find_format
 from raynas.paths import absolute
 from raynas.results.components import resumed_components
 from raynas.results.opening import load as load_search
@@ -31,18 +44,15 @@ from raynas.tasks.task import Task
 from raynas.version import __version__
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from raynas.journal import TrialRecord
+    from raynas.tasks.samples import Outputs
 
-WEIGHTS, ARCHITECTURE, PREPROCESSING, PROGRAM = (
-    "model.safetensors",
-    "architecture.json",
-    "preprocessing.json",
-    "model.py",
-)
 FORMAT = 1
 _COMPARED = 4  # inputs
+#: What RayNAS itself needs, so that whoever exports has it.
+_USUAL = frozenset({"torch", "safetensors", "pillow"})
 
 _logger = logging.getLogger("raynas")
 
@@ -53,21 +63,29 @@ class Export:
 
     Attributes:
         folder: where it lies.
-        files: its files' names.
+        files: its files' paths in the folder.
         about: the content of ``architecture.json`` (docs/export.md).
-        needs: installed packages that ``model.py`` imports besides torch, safetensors and Pillow.
+        needs: packages that the files need besides torch, safetensors and Pillow.
+        format: the format's name.
+        written: what its exporter says of the files.
+        compared: how far the outputs of what was written may be from those of the search's network, which was tried;
+            0: they are equal, bit for bit; None: they were not compared, since the format cannot be run here.
     """
 
     folder: Path
     files: tuple[str, ...]
     about: dict[str, Any]
     needs: tuple[str, ...]
+    format: str
+    written: Written
+    compared: float | None
 
 
 def export_model(
     search: str | SearchResult,
     output: str | os.PathLike[str],
     *,
+    format: str | Exporter | type[Exporter] = SOURCE,
     trial: int | None = None,
     force: bool = False,
     home: str | os.PathLike[str] | None = None,
@@ -76,74 +94,92 @@ def export_model(
 ) -> Export:
     """Writes the network of a trial, with the weights that the search kept, into a folder.
 
-    The files are tried before they are handed out: the exported source, loaded with the exported weights, must give
-    the same outputs as the network of the search, bit for bit.
+    The files are tried before they are handed out: what was written, loaded again, must give the outputs of the
+    search's network. Source must give the same outputs bit for bit.
 
     Args:
         search: a search's name, or the search.
         output: a new or empty folder.
+        format: an entry point's name (``source``, ``torch_export``), ``path/file.py:name``, or an ``Exporter``.
         trial: a trial's number; default: the best.
         force: write into a folder that is not empty; files of other names stay.
         home: the folder of all searches, as for ``raynas.load``.
         space, task: again, where the search was made with objects and not with references.
 
     Raises:
-        UserError: there is no such trial, its weights are not kept, the folder is taken, or the source of a module
-            cannot be copied. Nothing is written then.
+        UserError: there is no such trial or format, its weights are not kept, the folder is taken, or the network
+            cannot be written so. Nothing is written then.
     """
     result = load_search(search, home) if isinstance(search, str) else search
-    folder = absolute(output)
-    _check_free(folder, force)
+    folder, chosen = absolute(output), find_format(format)
+    check_free(folder, force)
     record = chosen_trial(result, trial)
     weights = saved_weights(result, record)
     with working_as_begun(result):
-        return _export(
-            result, record, weights, folder, resumed_components(result, space=space, task=task, evaluator=TRAINING)
-        )
+        components = resumed_components(result, space=space, task=task, evaluator=TRAINING)
+        network, expected = _trained(result, record, weights, components)
+        return _export(network, weights.tensors, expected, folder, chosen)
 
 
-def _export(
-    result: SearchResult, record: TrialRecord, weights: Weights, folder: Path, components: Components
-) -> Export:
+def _trained(
+    result: SearchResult, record: TrialRecord, weights: Weights, components: Components
+) -> tuple[TrainedNetwork, Tensor]:
+    """What is known of a trial's network, and its outputs for the samples."""
+    import torch
+
     from raynas.tasks.samples import sample_inputs
 
     the_task, shape, dtype = getattr(components.evaluator, "task", None), input_shape(components), begun_dtype(result)
     if the_task is None or shape is None:
         raise ExportError(f"search {result.name!r} has no task that says what shape an input has; hand it in: task=…")
-    network = components.space.network(record.architecture)
-    outputs = _outputs(result, the_task)
-    preprocessing = _preprocessing(the_task, outputs)
-    title, about = _description(result, record)
-    program = write_program(network, tuple(shape), title, about, preprocessing is not None, dtype)
+    kind = _outputs(result, the_task)
+    samples = sample_inputs(the_task, _COMPARED, dtype, result.begun["task"].get("input_range"))
     built = components.space.build(record.architecture, shape, dtype)
     built.load_state_dict(weights.tensors)
-    document = {**_document(result, record, components, weights, program), "outputs": outputs}
-    inputs = sample_inputs(the_task, _COMPARED, dtype, result.begun["task"].get("input_range"))
-    with _scratch(folder) as scratch:
-        _write_files(scratch, program, document, preprocessing, weights)
-        _compare(scratch, built.eval(), inputs)
-        names = sorted(path.name for path in scratch.iterdir() if path.is_file())
-        _move(scratch, names, folder)
-    return Export(folder, tuple(names), document, tuple(program.needs))
+    with torch.no_grad():
+        expected = built.eval()(samples.clone())
+    network = TrainedNetwork(
+        title=_title(result, record),
+        network=components.space.network(record.architecture),
+        inputs=(TensorSpec("input", tuple(shape), dtype or "float32"),),
+        outputs=TensorSpec("output", tuple(expected.shape[1:]), str(expected.dtype).removeprefix("torch.")),
+        output_kind=kind,
+        samples=(samples,),
+        preprocessing=_preprocessing(the_task, kind),
+        about={**_document(result, record, components, weights), "outputs": kind},
+    )
+    return network, expected
 
 
-def _check_free(folder: Path, force: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ExportError(f"{folder} is a file; give a folder: --output model/")
-    if folder.is_dir() and not force and any(folder.iterdir()):
-        raise ExportError(f"folder {folder} is not empty; give another one, or --force to write into it")
+def _export(
+    network: TrainedNetwork, weights: Mapping[str, Tensor], expected: Tensor, folder: Path, chosen: Format
+) -> Export:
+    with Scratch(folder) as scratch:
+        try:
+            written = write_files(chosen, network, weights, scratch)
+            about = {**network.about, "needs": list(written.needs)}
+            write_json(scratch / ARCHITECTURE, about)
+            if network.preprocessing is not None:
+                write_json(scratch / PREPROCESSING, network.preprocessing)
+        except OSError as error:
+            raise cannot_write(folder.parent, error) from None
+        compared = compare(chosen, network, expected, scratch)
+        names = tuple(files_in(scratch))
+        move(scratch, folder)
+    needs = tuple(package for package in written.needs if package not in _USUAL)
+    return Export(folder, names, about, needs, chosen.name, written, compared)
 
 
-def _outputs(result: SearchResult, task: Any) -> str:
+def _outputs(result: SearchResult, task: Any) -> Outputs:
     """What the network's outputs are: as the task declares, as the search's journal has it, or as it can be told now.
 
     An earlier release did not journal it, and the data may be gone by now: what is not certain is ``values``.
     """
     from raynas.tasks.samples import declared_outputs, output_kind
 
-    declared = declared_outputs(task) or result.begun["task"].get("outputs")
+    declared: Outputs | None = declared_outputs(task) or result.begun["task"].get("outputs")
     if declared is not None:
-        return str(declared)
+        return declared
     try:
         return output_kind(task)
     except Exception:
@@ -188,22 +224,17 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
     return {**described, "outputs": outputs}
 
 
-def _description(result: SearchResult, record: TrialRecord) -> tuple[str, list[str]]:
-    """The head of the exported file: what it is, and where it is from."""
+def _title(result: SearchResult, record: TrialRecord) -> str:
+    """What the network is and where it is from, in one line."""
     step, metrics = record.score or (record.steps, {})
     metric = result.objective.metric
     steps = f"{step} {result.history.step_name}{'' if step == 1 else 's'}"
     value = f", {metric} {metrics[metric]:.4f} after {steps}" if metric in metrics else ""
-    title = f"A network found by RayNAS: trial {record.number} of search {result.name}{value}."
-    return title, [
-        f"Written by RayNAS {__version__} from the source of the search's own blocks.",
-        f"The weights are in {WEIGHTS}, what is known of the network in {ARCHITECTURE}.",
-    ]
+    return f"A network found by RayNAS: trial {record.number} of search {result.name}{value}."
 
 
-def _document(
-    result: SearchResult, record: TrialRecord, components: Components, weights: Weights, program: Program
-) -> dict[str, Any]:
+def _document(result: SearchResult, record: TrialRecord, components: Components, weights: Weights) -> dict[str, Any]:
+    """What is known of the network, still without what the exporter needs."""
     import torch
 
     shape = input_shape(components)
@@ -236,7 +267,7 @@ def _document(
             "seed": result.spec.seed,
             "objective": {"metric": result.objective.metric, "mode": result.objective.mode},
         },
-        "needs": ["torch", "safetensors", "pillow", *program.needs],
+        "needs": [],
         "versions": {"raynas": __version__, "torch": str(torch.__version__)},
         "exported": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
@@ -244,93 +275,3 @@ def _document(
 
 def _finite(metrics: Any) -> dict[str, Any]:
     return {name: value if abs(value) < float("inf") else str(value) for name, value in metrics.items()}
-
-
-class _scratch:
-    """A folder beside the wanted one, so that moving files into it is a rename; gone afterwards."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> Path:
-        try:
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            self.path = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
-        except OSError as error:
-            raise ExportError(
-                f"{self._folder.parent} cannot be written ({error.strerror}); give another --output"
-            ) from None
-        return self.path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _write_files(
-    folder: Path, program: Program, document: dict[str, Any], preprocessing: dict[str, Any] | None, weights: Weights
-) -> None:
-    from safetensors.torch import save
-
-    about = {"format": "pt", "raynas": json.dumps({key: document[key] for key in ("trial_id", "network_id", "name")})}
-    try:
-        (folder / PROGRAM).write_text(program.text, encoding="utf-8")
-        (folder / ARCHITECTURE).write_text(_dumps(document), encoding="utf-8")
-        if preprocessing is not None:
-            (folder / PREPROCESSING).write_text(_dumps(preprocessing), encoding="utf-8")
-        (folder / WEIGHTS).write_bytes(save(weights.tensors, metadata=about))
-    except OSError as error:
-        raise ExportError(f"{folder.parent} cannot be written ({error.strerror}); give another --output") from None
-
-
-def _move(scratch: Path, names: list[str], folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-        for name in names:
-            os.replace(scratch / name, folder / name)
-    except OSError as error:
-        raise ExportError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
-
-
-def _compare(folder: Path, built: nn.Module, inputs: Tensor) -> None:
-    """Raises ExportError unless the files give the outputs of the search's own network for some inputs."""
-    import torch
-
-    try:
-        loaded = import_program(folder / PROGRAM).load()
-    except Exception as error:
-        raise ExportError(
-            f"the exported source does not run ({type(error).__name__}: {error}); its blocks must stand at the top "
-            "level of their files and need nothing that is done elsewhere"
-        ) from error
-    with torch.no_grad():
-        here, there = built(inputs), loaded(inputs)
-    same = here.shape == there.shape and ((here == there) | (here.isnan() & there.isnan())).all()
-    if not same:
-        raise ExportError(
-            "the exported network gives other outputs than the search's: some module keeps numbers outside its "
-            "parameters and buffers, or draws random ones in eval mode; register what it computes with as a buffer"
-        )
-
-
-def import_program(path: Path) -> ModuleType:
-    """The module of an exported file: its ``Network`` and ``load``. Runs the file's code."""
-    name = f"raynas_model_{abs(hash(str(path)))}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    written = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # no __pycache__ in a person's folder
-    sys.modules[name] = module  # so that classes of it can be pickled
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.dont_write_bytecode = written
-    return module
-
-
-def _dumps(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from raynas.counts import digits
 
 if TYPE_CHECKING:
-    from raynas.engine.dry_run import Plan
     from raynas.evaluators.evaluate import Evaluated
-    from raynas.journal import TrialRecord
-    from raynas.results.search_view import SearchView
+    from raynas.report.search_report import FinalistReport, RecommendationReport, SearchReport, TrialReport
     from raynas.space import Architecture, Space
 
 
@@ -32,35 +30,87 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def best(result: SearchView, count: int) -> dict[str, Any]:
-    """``raynas best --json``."""
-    from raynas.results.search_view import finalist_summary, recommendation_summary, trial_summary
-
-    objective = result.objective
+def status(report: SearchReport) -> dict[str, Any]:
+    """``raynas status --json``."""
+    spec, counts = report.spec, report.counts
     return {
-        "name": result.name,
-        "folder": str(result.folder),
-        "status": result.status,
-        "objective": {"metric": objective.metric, "mode": objective.mode},
-        "default": None if result.default is None else trial_summary(result.default, objective),
-        "best": [trial_summary(record, objective) for record in result.best_trials(count)],
-        "recommended": recommendation_summary(result),
-        "finalists": [finalist_summary(finalist) for finalist in result.finalists],
+        "name": report.name,
+        "folder": str(report.folder),
+        "status": report.status,
+        "reason": report.reason,
+        "message": report.message,
+        "space": spec.space,
+        "task": spec.task,
+        "evaluator": spec.evaluator,
+        "strategy": spec.strategy,
+        "scheduler": spec.scheduler,
+        "objective": _objective(report),
+        "constraints": list(spec.constraints),
+        "trials": {
+            "total": counts.total,
+            "repeats": counts.repeats,
+            "limit": spec.trials,
+            "running": counts.running,
+            "paused": counts.paused,
+            "unfinished": counts.unfinished,
+            "completed": counts.completed,
+            "stopped": counts.stopped,
+            "failed": counts.failed,
+            "refused": counts.refused,
+            "beyond": counts.beyond,
+            "infeasible": counts.infeasible,
+        },
+        "seconds": {"elapsed": round(report.elapsed_seconds, 3), "limit": spec.time},
+        "sessions": report.sessions,
+        "training_saved": round(report.training_saved, 4),
+        "best": _trial_or_none(report.best),
+        "recommended": _recommended(report.recommended),
+        "default": _trial_or_none(report.default),
+        "mlflow": {"problem": report.tracking_problem},
     }
 
 
-def trial(result: SearchView, record: TrialRecord, log: int) -> dict[str, Any]:
-    """``raynas show --json``."""
-    from raynas.results.search_view import trial_summary
-
+def best(report: SearchReport, count: int) -> dict[str, Any]:
+    """``raynas best --json``."""
     return {
-        **trial_summary(record, result.objective),
-        "strategy": record.strategy,
-        "origin": dict(record.origin),
-        "repeat_of": record.repeat_of,
-        "costs": dict(record.costs),
-        "attempts": record.attempts,
-        "error": None if record.error is None else dict(record.error),
+        "name": report.name,
+        "folder": str(report.folder),
+        "status": report.status,
+        "objective": _objective(report),
+        "default": _trial_or_none(report.default),
+        "best": [trial(one) for one in report.ranking[:count]],
+        "recommended": _recommended(report.recommended),
+        "finalists": [_finalist(one) for one in report.finalists],
+    }
+
+
+def trial(one: TrialReport) -> dict[str, Any]:
+    """A trial in any document: its figures are those at the highest rung that it reached."""
+    return {
+        "trial": one.number,
+        "name": one.name,
+        "state": one.state,
+        "reason": one.reason,
+        "trial_id": one.trial_id,
+        "network_id": one.network_id,
+        "step": one.step,
+        "value": one.value,
+        "metrics": dict(one.metrics),
+        "seconds": round(one.seconds, 3),
+        "architecture": dict(one.architecture),
+    }
+
+
+def whole_trial(one: TrialReport, log: list[str]) -> dict[str, Any]:
+    """``raynas show --json``. ``log``: the last lines of what the trial printed."""
+    return {
+        **trial(one),
+        "strategy": one.strategy,
+        "origin": dict(one.origin),
+        "repeat_of": one.repeat_of,
+        "costs": dict(one.costs),
+        "attempts": one.attempts,
+        "error": None if one.error is None else dict(one.error),
         "curve": [
             {
                 "step": measured.step,
@@ -70,41 +120,45 @@ def trial(result: SearchView, record: TrialRecord, log: int) -> dict[str, Any]:
                 "decision": measured.decision,
                 "stop_reason": measured.stop_reason,
             }
-            for measured in record.measurements
+            for measured in one.curve
         ],
-        "log": result.log_tail(record.number, log),
+        "log": log,
     }
 
 
-def evaluated(result: SearchView, data: str, found: list[tuple[TrialRecord, Evaluated]]) -> dict[str, Any]:
+def evaluated(name: str, data: str, found: list[tuple[TrialReport, Evaluated]]) -> dict[str, Any]:
     """``raynas evaluate --json``."""
-    from raynas.results.search_view import trial_summary
-
     return {
-        "name": result.name,
+        "name": name,
         "data": data,
-        "trials": [
-            {**trial_summary(record, result.objective), "evaluated": there.to_json()} for record, there in found
-        ],
+        "trials": [{**trial(one), "evaluated": there.to_json()} for one, there in found],
     }
 
 
-def plan(plan: Plan) -> dict[str, Any]:
-    """``raynas search --dry-run --json``."""
+def _objective(report: SearchReport) -> dict[str, str]:
+    return {"metric": report.objective.metric, "mode": report.objective.mode}
+
+
+def _trial_or_none(one: TrialReport | None) -> dict[str, Any] | None:
+    return None if one is None else trial(one)
+
+
+def _recommended(found: RecommendationReport | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    finalist = None if found.finalist is None else _finalist(found.finalist)
+    return {"by": found.by, "trial": trial(found.trial), "finalist": finalist}
+
+
+def _finalist(one: FinalistReport) -> dict[str, Any]:
     return {
-        "spec": plan.spec.to_json(),
-        "data": plan.data,
-        "size": digits(plan.size),
-        "sample": plan.sample.to_json(),
-        "size_exact": plan.size_exact,
-        "workers": plan.workers,
-        "step_seconds": plan.step_seconds,
-        "steps_per_trial": plan.steps_per_trial,
-        "trials": plan.trials,
-        "repeats": plan.repeats,
-        "seconds": plan.seconds,
-        "limit": plan.limit,
-        "lines": list(plan.lines),
+        "trial": one.trial.number,
+        "network_id": one.trial.network_id,
+        "repeats": list(one.repeats),
+        "values": list(one.values),
+        "mean": one.mean,
+        "interval": None if one.interval is None else list(one.interval),
+        "failed": one.failed,
     }
 
 

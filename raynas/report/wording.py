@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raynas.report.search_report import TrialReport
 
 
 def shown(value: float | None) -> str:
@@ -60,3 +63,9 @@ def format_size(size: str, exact: bool = True) -> str:
     if not exact:
         return f"at least {words}"
     return words if len(size) <= 9 else f"about {words}"
+
+
+def steps_text(trial: TrialReport) -> str:
+    """The steps at which a trial's value was measured and, where it was trained on since, how many it had."""
+    at = trial.steps if trial.step is None else trial.step
+    return str(at) if at == trial.steps else f"{at} (of {trial.steps})"

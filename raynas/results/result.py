@@ -19,17 +19,17 @@ class SearchResult(SearchView):
 
     @property
     def trials(self) -> pandas.DataFrame:
-        """All trials, a row each, indexed by their numbers: see ``raynas.results.tables.rows``."""
-        from raynas.results.tables import trials_frame
+        """All trials, a row each, indexed by their numbers: see ``raynas.report.tables.rows``."""
+        from raynas.report.tables import trials_frame
 
-        return trials_frame(self)
+        return trials_frame(self.report())
 
     @property
     def curves(self) -> pandas.DataFrame:
         """Every measurement, indexed by (trial, step): ``found.curves.loc[7]`` is trial 7's curve."""
-        from raynas.results.tables import curves_frame
+        from raynas.report.tables import curves_frame
 
-        return curves_frame(self)
+        return curves_frame(self.report())
 
     def build(
         self, trial: int | None = None, *, weights: bool = True, space: Any = None, task: Any = None
@@ -67,6 +67,6 @@ class SearchResult(SearchView):
         return {record.number: there for record, there in found}
 
     def _repr_html_(self) -> str:
-        from raynas.results.tables import as_html
+        from raynas.report.notebook import as_html
 
-        return as_html(self)
+        return as_html(self.report())

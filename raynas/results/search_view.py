@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,17 @@ from typing import Any, Literal
 from raynas.errors import JournalError
 from raynas.journal import History, TrialRecord, read
 from raynas.journal.events import SessionEnd
-from raynas.journal.finalists import Finalist, finalists
+from raynas.journal.finalists import Finalist, finalists, leaders, next_repeat
+from raynas.journal.recent_gain import recent_gain
 from raynas.objectives.objective import Objective
+from raynas.report.search_report import (
+    FinalistReport,
+    RecommendationReport,
+    SearchReport,
+    StageReport,
+    TrialCounts,
+    TrialReport,
+)
 from raynas.spec.settings import ResolvedSpec
 from raynas.storage.search_folder import SearchFolder, is_locked
 from raynas.storage.trial_log import log_path, tail
@@ -165,90 +175,84 @@ class SearchView:
         """The last lines of what trial ``number`` printed."""
         return tail(self._folder.logs, number, lines) if lines else []
 
+    def report(self) -> SearchReport:
+        """Everything that is told of the search, as values: what the tables, the JSON and the files draw from."""
+        history, session = self.history, self.history.sessions[-1] if self.history.sessions else None
+        trials = {number: TrialReport.of(record, history) for number, record in history.trials.items()}
+        finalists = tuple(FinalistReport.of(one, trials[one.original.number]) for one in self.finalists)
+        return SearchReport(
+            name=self.name,
+            folder=self.folder,
+            status=self.status,
+            reason=self.reason,
+            message=self.message,
+            spec=self.spec,
+            objective=self.objective,
+            step_name=history.step_name,
+            started_at=self.begun.get("time", 0.0),
+            elapsed_seconds=history.elapsed_seconds,
+            sessions=len(history.sessions),
+            workers=int((session.started.get("workers") if session else None) or 1),
+            counts=self._counts(),
+            planned=planned_trials(self.spec.trials, self.spec.finalists, self.spec.repeats),
+            training_saved=self.saved_share,
+            all_failed=history.all_failed,
+            nothing_measured=history.nothing_measured,
+            repeats_left=next_repeat(history, self.spec.finalists or 0, self.spec.repeats or 0) is not None,
+            trials=tuple(trials.values()),
+            ended=tuple(history.ended),
+            ranking=tuple(trials[record.number] for record in history.best(len(trials))),
+            leaders=tuple(trials[record.number] for record in leaders(history, len(trials))),
+            default=None if self.default is None else trials[self.default.number],
+            left_out=self.left_out,
+            stages=tuple(
+                StageReport(stage.name, stage.state, stage.steps, stage.steps_done) for stage in history.stages.values()
+            ),
+            finalists=finalists,
+            recommended=self._recommended(trials, finalists),
+            gain=recent_gain(history),
+            tracking_problem=self.tracking_problem,
+            tracking_message=self.tracking_message,
+        )
+
+    def _counts(self) -> TrialCounts:
+        history, counts, under_way = self.history, self.history.counts, len(self.history.under_way)
+        running = self.status == "running"
+        return TrialCounts(
+            total=len(history.trials),
+            repeats=len(history.repeats),
+            searched=history.searched,
+            open=len(history.running),
+            running=under_way if running else 0,
+            paused=len(history.paused),
+            unfinished=0 if running else under_way,
+            completed=counts["completed"],
+            stopped=counts["stopped"],
+            failed=counts["failed"],
+            refused=history.refused,
+            beyond=history.beyond,
+            infeasible=history.infeasible,
+        )
+
+    def _recommended(
+        self, trials: Mapping[int, TrialReport], finalists: Sequence[FinalistReport]
+    ) -> RecommendationReport | None:
+        found = self.recommended
+        if found is None:
+            return None
+        leading = None if found.finalist is None else finalists[0]
+        return RecommendationReport(trials[found.trial.number], found.by, leading)
+
     def summary(self) -> dict[str, Any]:
         """The search in plain JSON: the keys of ``raynas status --json`` (docs/json.md)."""
-        history, best, default = self.history, self.best, self.default
-        counts, under_way = history.counts, len(history.under_way)
-        running = self.status == "running"
-        return {
-            "name": self.name,
-            "folder": str(self.folder),
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message,
-            "space": self.spec.space,
-            "task": self.spec.task,
-            "strategy": self.spec.strategy,
-            "scheduler": self.spec.scheduler,
-            "objective": {"metric": self.objective.metric, "mode": self.objective.mode},
-            "constraints": list(self.spec.constraints),
-            "trials": {
-                "total": len(history.trials),
-                "repeats": len(history.repeats),
-                "limit": self.spec.trials,
-                "running": under_way if running else 0,
-                "paused": len(history.paused),
-                "unfinished": 0 if running else under_way,
-                "completed": counts["completed"],
-                "stopped": counts["stopped"],
-                "failed": counts["failed"],
-                "refused": history.refused,
-                "beyond": history.beyond,
-                "infeasible": history.infeasible,
-            },
-            "seconds": {"elapsed": round(history.elapsed_seconds, 3), "limit": self.spec.time},
-            "sessions": len(history.sessions),
-            "training_saved": round(self.saved_share, 4),
-            "best": None if best is None else trial_summary(best, self.objective),
-            "recommended": recommendation_summary(self),
-            "default": None if default is None else trial_summary(default, self.objective),
-            "mlflow": {"problem": self.tracking_problem},
-        }
+        from raynas.report.documents import status
+
+        return status(self.report())
 
     def __repr__(self) -> str:
         best = self.best
         found = "nothing yet" if best is None else f"best trial {best.number}, {_value_text(best, self.objective)}"
         return f"{type(self).__name__}({self.name!r}, {self.status}, {len(self.history.trials)} trials, {found})"
-
-
-def trial_summary(trial: TrialRecord, objective: Objective) -> dict[str, Any]:
-    """A trial in plain JSON: its figures are those at the highest rung that it reached."""
-    step, metrics = (None, {}) if trial.score is None else trial.score
-    return {
-        "trial": trial.number,
-        "name": trial.name,
-        "state": trial.state,
-        "reason": trial.reason,
-        "trial_id": trial.trial_id,
-        "network_id": trial.network_id,
-        "step": step,
-        "value": metrics.get(objective.metric),
-        "metrics": dict(metrics),
-        "seconds": round(trial.seconds, 3),
-        "architecture": trial.architecture.to_json(),
-    }
-
-
-def recommendation_summary(result: SearchView) -> dict[str, Any] | None:
-    """What a search recommends in plain JSON, or None (docs/json.md)."""
-    found = result.recommended
-    if found is None:
-        return None
-    of = None if found.finalist is None else finalist_summary(found.finalist)
-    return {"by": found.by, "trial": trial_summary(found.trial, result.objective), "finalist": of}
-
-
-def finalist_summary(finalist: Finalist) -> dict[str, Any]:
-    """A finalist in plain JSON."""
-    return {
-        "trial": finalist.original.number,
-        "network_id": finalist.original.network_id,
-        "repeats": [record.number for record in finalist.repeats],
-        "values": list(finalist.values),
-        "mean": finalist.mean,
-        "interval": None if finalist.interval is None else list(finalist.interval),
-        "failed": finalist.failed,
-    }
 
 
 def planned_trials(trials: int | None, finalists: int | None, repeats: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Contract tests for what you write yourself: a space, a task, a cost, a strategy, a stopping rule, an evaluator.
+"""Contract tests for what you write yourself: a space, a task, a cost, a strategy, a stopping rule, an evaluator, …
 
 There is one class for each contract. In a test file of yours, derive from it and override the method that makes your
 object; pytest then runs every check of the contract on it::
@@ -29,6 +29,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from raynas.testing.cost import CostModelContract
     from raynas.testing.evaluator import EvaluatorContract
+    from raynas.testing.exporter import ExporterContract
     from raynas.testing.scheduler import SchedulerContract
     from raynas.testing.searcher import SearcherContract
     from raynas.testing.space import SpaceContract
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "CostModelContract": "raynas.testing.cost",
     "EvaluatorContract": "raynas.testing.evaluator",
+    "ExporterContract": "raynas.testing.exporter",
     "SchedulerContract": "raynas.testing.scheduler",
     "SearcherContract": "raynas.testing.searcher",
     "SpaceContract": "raynas.testing.space",
@@ -46,6 +48,7 @@ _WHERE = {
 __all__ = [
     "CostModelContract",
     "EvaluatorContract",
+    "ExporterContract",
     "SchedulerContract",
     "SearcherContract",
     "SpaceContract",

@@ -37,6 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("raynas search resnet --scheduler no", {"none"}),
         ("raynas search resnet --trial-ti", {"--trial-time", "--trial-timeout"}),
         ("raynas describe sec", {"second"}),
+        ("raynas export first --format so", {"source"}),
     ],
 )
 def test_what_is_offered(home: Path, typed: str, offered: set[str]) -> None:

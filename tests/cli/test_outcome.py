@@ -59,7 +59,7 @@ def events(
 
 
 def training(tmp_path: Path, told: list[dict[str, Any]]) -> Any:
-    return finalist_training(SearchResult(SearchFolder(tmp_path, "s"), History.from_events(told)))
+    return finalist_training(SearchResult(SearchFolder(tmp_path, "s"), History.from_events(told)).report())
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_status_says_what_is_left_and_what_more_time_brings(
 def printed(capsys: pytest.CaptureFixture[str], result: raynas.SearchResult) -> list[str]:
     """The command under the outcome's last words, as its words."""
     capsys.readouterr()
-    print_outcome(result)
+    print_outcome(result.report())
     *_, words, command = capsys.readouterr().out.splitlines()
     assert words.startswith("to be sure of the winner, train the ")
     name, *rest = shlex.split(command)

@@ -11,6 +11,7 @@ from raynas.cli.progress.lines import ProgressLines, remarks
 from raynas.cli.progress.recent_gain import FORECAST, gain_text, outlook_text
 from raynas.cli.progress.watched import watched
 from raynas.journal import History
+from raynas.journal.recent_gain import recent_gain
 from raynas.report.wording import shown
 
 
@@ -166,10 +167,17 @@ def test_a_gain_that_the_digits_do_not_show_is_almost_nothing() -> None:
     for number, value in enumerate([0.66] * 8 + [0.66001]):
         watch.run_trial(number, value)
     words = "best 0.6600 after 3 trials, 0.6600 after 6, 0.6600 after 9: the last 3 gained almost nothing"
-    assert gain_text(watch.report._history) == words
-    assert outlook_text(watch.report._history) == f"{words}; {FORECAST}"
+    history = watch.report._history
+    assert gain_text(recent_gain(history)) == words
+    assert outlook(history) == f"{words}; {FORECAST}"
     watch.run_trial(9, 1.0)
-    assert outlook_text(watch.report._history).endswith("the last 3 gained 0.3400; no value can be better")
+    assert outlook(history).endswith("the last 3 gained 0.3400; no value can be better")
+
+
+def outlook(history: History) -> str:
+    assert history.best_trial is not None
+    assert history.objective is not None
+    return outlook_text(recent_gain(history), history.value(history.best_trial), history.objective)
 
 
 def test_figures_have_four_digits() -> None:

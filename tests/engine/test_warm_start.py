@@ -15,7 +15,7 @@ import raynas
 from raynas.errors import SearchFolderError, SpecError, UserError
 from raynas.evaluators.synthetic import Synthetic
 from raynas.journal import History, read
-from raynas.results.tables import write_parquet
+from raynas.report.tables import write_parquet
 from raynas.space import Choice, Space, op
 from raynas.spec.settings import ResolvedSpec
 from raynas.spec.warm_start import read_warm_start
@@ -64,7 +64,7 @@ def test_it_outlives_its_source_and_replays(tmp_path: Path, source: raynas.Searc
 
 def test_a_file_says_the_same_as_the_search(tmp_path: Path, source: raynas.SearchResult) -> None:
     path = tmp_path / "trials.parquet"
-    write_parquet(source, path)
+    write_parquet(source.report(), path)
     of_file, of_search = (
         read_warm_start(asked(reference), small(), source.folder.parent) for reference in (path, "first")
     )
@@ -96,7 +96,7 @@ def test_of_a_table_of_ones_own_what_fits_is_taken_and_equals_are_averaged(tmp_p
 
 def test_mistakes_are_one_line_and_leave_nothing(tmp_path: Path, source: raynas.SearchResult) -> None:
     shutil.copytree(source.folder, tmp_path / "first")
-    write_parquet(source, tmp_path / "good.parquet")
+    write_parquet(source.report(), tmp_path / "good.parquet")
     (tmp_path / "torn.parquet").write_text("no Parquet")
     wrong = {"columns": {"a": [1]}, "text": {"architecture": ["relu"], "score": [0.5]}}
     for name, columns in wrong.items():

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from raynas.export.program import write_program
-from raynas.export.write import import_program
+from raynas.export.source import import_program
 from raynas.space import Architecture, Space
 
 RUFF = [sys.executable, "-m", "ruff"]

@@ -108,6 +108,8 @@ MISTAKES = {
     "export first -o file/in": ("file", "--output"),
     "export first -o model --trial 9": ("no trial 9", "0 to 2"),
     "export first -o model --trial x": ("--trial 'x'", "whole number"),
+    "export first -o model --format sorce": ("export format 'sorce' not found", "did you mean 'source'?"),
+    "export first -o model --format tensorflow": ("'tensorflow' not found", "source", "torch_export"),
     "trials firs": ("'firs'", "'first'"),
     "trials first --csv nowhere/t.csv": ("nowhere/t.csv", "cannot be written"),
     "trials first --parquet nowhere/t": ("nowhere/t", "cannot be written"),

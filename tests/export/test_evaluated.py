@@ -14,8 +14,9 @@ import raynas
 from raynas.cli.app import call
 from raynas.errors import TaskError, UserError
 from raynas.evaluators.synthetic import Synthetic
+from raynas.report import documents
+from raynas.report.search_report import TrialReport
 from raynas.results.result import SearchResult
-from raynas.results.search_view import trial_summary
 from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.images import ImageClassification
 
@@ -85,7 +86,7 @@ def test_the_kept_networks_on_other_images(folder: Path, capsys: pytest.CaptureF
     assert best is not None
     assert [trial["trial"] for trial in document["trials"]][:1] == [best.number]
     assert len(document["trials"]) == 2
-    of_a_trial = {f"trials[].{key}" for key in trial_summary(best, found.objective)}
+    of_a_trial = {f"trials[].{key}" for key in documents.trial(TrialReport.of(best, found.history))}
     printed = {key for key in keys(document) if ".per_class." not in key}
     assert printed == documented("raynas evaluate NAME --data PATH --json") | of_a_trial
     for trial in document["trials"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 
 import raynas
-from raynas.results import tables as frames
+from raynas.report import tables
 
 
 def test_trials(search: raynas.SearchResult) -> None:
@@ -40,13 +40,13 @@ def test_html(search: raynas.SearchResult) -> None:
 
 
 def test_files_hold_what_the_frame_holds(search: raynas.SearchResult, tmp_path: Path) -> None:
-    rows = frames.rows(search)
-    text = frames.write_csv(search, tmp_path / "trials.csv")
+    rows = tables.rows(search.report())
+    text = tables.write_csv(search.report(), tmp_path / "trials.csv")
     assert (tmp_path / "trials.csv").read_text() == text
     read = list(csv.DictReader(io.StringIO(text)))
     assert [row["trial_id"] for row in read] == [row["trial_id"] for row in rows]
     assert [float(row["val_loss"]) for row in read] == [row["val_loss"] for row in rows]
-    frames.write_parquet(search, tmp_path / "trials.parquet")
+    tables.write_parquet(search.report(), tmp_path / "trials.parquet")
     table = parquet.read_table(tmp_path / "trials.parquet").to_pylist()
     assert [row["val_loss"] for row in table] == [row["val_loss"] for row in rows]
     assert [row["stage1.depth"] for row in table] == [row["stage1.depth"] for row in rows]
@@ -54,7 +54,7 @@ def test_files_hold_what_the_frame_holds(search: raynas.SearchResult, tmp_path: 
 
 
 def test_columns_of_mixed_values(tmp_path: Path) -> None:
-    table = frames._table({"a": [1, "x", None], "b": [(1, 2), None, (3,)], "c": [1, 2.5, None], "d": [None] * 3})
+    table = tables._table({"a": [1, "x", None], "b": [(1, 2), None, (3,)], "c": [1, 2.5, None], "d": [None] * 3})
     assert table.to_pydict() == {
         "a": ["1", '"x"', None],
         "b": ["[1, 2]", None, "[3]"],

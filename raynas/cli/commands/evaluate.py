@@ -15,7 +15,7 @@ from raynas.report.wording import counted, shown
 if TYPE_CHECKING:
     from raynas.evaluators.evaluate import Evaluated
     from raynas.journal import TrialRecord
-    from raynas.results.result import SearchResult
+    from raynas.report.search_report import TrialReport
 
 
 def evaluate(
@@ -42,6 +42,7 @@ def evaluate(
     """
     from raynas import api
     from raynas.report import documents
+    from raynas.report.search_report import TrialReport
     from raynas.results.held_out import evaluate as tried
 
     result = api.load(name)
@@ -51,24 +52,25 @@ def evaluate(
             advance(images, words=f"trial {record.number}", total=total)
 
         found = tried(result, data, trial=trial, progress=progress)
+    reports = [(TrialReport.of(record, result.history), there) for record, there in found]
     if json:
-        print(documents.dumps(documents.evaluated(result, str(data.absolute()), found)))
+        print(documents.dumps(documents.evaluated(name, str(data.absolute()), reports)))
     else:
-        _print(result, data, found)
+        _print(result.objective.metric, data, reports)
 
 
-def _print(result: SearchResult, data: Path, found: list[tuple[TrialRecord, Evaluated]]) -> None:
+def _print(metric: str, data: Path, found: list[tuple[TrialReport, Evaluated]]) -> None:
     from rich.markup import escape
 
     from raynas.cli.console import make_console, make_table, say
 
-    console, metric = make_console(), result.objective.metric
+    console = make_console()
     heads = ("trial", metric, "accuracy", "95 % interval", "loss", "architecture")
     table = make_table(*heads, numbers=heads[:-1])
-    for record, there in found:
+    for trial, there in found:
         interval = f"{there.low:.4f} to {there.high:.4f}"
-        value, accuracy = shown(result.history.value(record)), shown(there.accuracy)
-        table.add_row(str(record.number), value, accuracy, interval, shown(there.loss), escape(record.title))
+        value, accuracy = shown(trial.value), shown(there.accuracy)
+        table.add_row(str(trial.number), value, accuracy, interval, shown(there.loss), escape(trial.title))
     first = found[0][1]
     say(console, f"{counted(first.images, 'image')} of {data}; {metric} is what the search saw")
     console.print(table)

@@ -39,9 +39,9 @@ def list_searches(json: Json = False) -> None:
             print(f"search {name!r} is left out: {error}", file=sys.stderr)
     found.sort(key=lambda result: (result.begun["time"], result.name))
     if json:
-        print(documents.dumps([result.summary() for result in found]))
+        print(documents.dumps([documents.status(result.report()) for result in found]))
     else:
-        tables.print_list(found)
+        tables.print_list([result.report() for result in found])
 
 
 def status(name: Name, json: Json = False) -> None:
@@ -59,7 +59,7 @@ def status(name: Name, json: Json = False) -> None:
 
     result = api.load(name)
     if json:
-        print(documents.dumps(result.summary()))
+        print(documents.dumps(documents.status(result.report())))
     else:
         tables.print_status(result)
 
@@ -81,8 +81,8 @@ def best(
     from raynas.cli.render import tables
     from raynas.report import documents
 
-    result = api.load(name)
+    report = api.load(name).report()
     if json:
-        print(documents.dumps(documents.best(result, top)))
+        print(documents.dumps(documents.best(report, top)))
     else:
-        tables.print_best(result, top)
+        tables.print_best(report, top)

@@ -80,11 +80,10 @@ def search(
         from raynas.cli.console import working
         from raynas.cli.render.dry_run import print_plan
         from raynas.report.documents import dumps
-        from raynas.report.documents import plan as plan_document
 
         with working(waiting):
             planned = api.plan(space, config=config, **given(settings))
-        print(dumps(plan_document(planned))) if json else print_plan(planned)
+        print(dumps(planned.to_json())) if json else print_plan(planned)
         return
     with watched(quiet=quiet, json=json, waiting=waiting) as progress:
         result = api.search(space, config=config, **given(settings), progress=progress)

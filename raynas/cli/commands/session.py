@@ -33,7 +33,7 @@ def finish(result: SearchResult, json: bool) -> None:
     from raynas.cli.render.tables import print_outcome
 
     if not json:
-        print_outcome(result)
+        print_outcome(result.report())
     code = {"interrupted": 130, "disk_full": 1, "all_failed": 1, "error": 1}.get(result.reason or "", 0)
     if result.reason == "time" and result.history.nothing_measured:
         code = 1

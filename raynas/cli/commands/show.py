@@ -11,7 +11,7 @@ from raynas.cli.options.values import whole
 from raynas.report.wording import big, brief, shown
 
 if TYPE_CHECKING:
-    from raynas.journal import TrialRecord
+    from raynas.report.search_report import TrialReport
     from raynas.results.result import SearchResult
 
 
@@ -33,56 +33,57 @@ def show(
     """
     from raynas import api
     from raynas.report import documents
+    from raynas.report.search_report import TrialReport
     from raynas.results.saved_weights import chosen_trial
 
     result = api.load(name)
-    record = chosen_trial(result, trial)
+    report = TrialReport.of(chosen_trial(result, trial), result.history)
+    printed = result.log_tail(report.number, log)
     if json:
-        print(documents.dumps(documents.trial(result, record, log)))
+        print(documents.dumps(documents.whole_trial(report, printed)))
     else:
-        _print(result, record, log)
+        _print(result, report, printed)
 
 
-def _print(result: SearchResult, record: TrialRecord, log: int) -> None:
+def _print(result: SearchResult, trial: TrialReport, printed: list[str]) -> None:
     from raynas.durations import format_duration
 
-    print(f"trial {record.number} of {result.name}: {record.name}")
-    print(f"  state      {record.state}" + (f", {record.reason}" if record.reason else ""))
-    print(f"  proposed   by {record.strategy}{_origin(record)}")
-    print(f"  ids        trial {record.trial_id}, network {record.network_id}")
-    if record.costs:
-        print(f"  costs      {', '.join(f'{name} {big(value)}' for name, value in record.costs.items())}")
-    print(f"  training   {record.steps} of {result.max_steps} steps in {format_duration(record.seconds)}", end="")
-    print(f", {record.attempts} attempts" if record.attempts > 1 else "")
+    print(f"trial {trial.number} of {result.name}: {trial.name}")
+    print(f"  state      {trial.state}" + (f", {trial.reason}" if trial.reason else ""))
+    print(f"  proposed   by {trial.strategy}{_origin(trial)}")
+    print(f"  ids        trial {trial.trial_id}, network {trial.network_id}")
+    if trial.costs:
+        print(f"  costs      {', '.join(f'{name} {big(value)}' for name, value in trial.costs.items())}")
+    print(f"  training   {trial.steps} of {result.max_steps} steps in {format_duration(trial.seconds)}", end="")
+    print(f", {trial.attempts} attempts" if trial.attempts > 1 else "")
     print("  architecture")
-    width = max(map(len, record.values), default=0)
-    for path, value in record.values.items():
+    width = max(map(len, trial.architecture), default=0)
+    for path, value in trial.architecture.items():
         print(f"    {path:<{width}}  {brief(value)}")
-    if record.measurements:
-        metrics = sorted(record.measurements[-1].metrics)
+    if trial.curve:
+        metrics = sorted(trial.curve[-1].metrics)
         print("  curve")
         print("    " + "".join(f"{head:>{max(12, len(head) + 2)}}" for head in ("step", *metrics, "decision")))
-        for measured in record.measurements:
+        for measured in trial.curve:
             cells = [str(measured.step), *(shown(measured.metrics.get(metric)) for metric in metrics)]
             heads = ("step", *metrics)
             row = "".join(f"{cell:>{max(12, len(head) + 2)}}" for cell, head in zip(cells, heads, strict=True))
             print(f"    {row}{measured.decision:>12}" + (f" ({measured.stop_reason})" if measured.stop_reason else ""))
-    if record.error:
-        print(f"  error      {record.error.get('type')}: {record.error.get('message')}")
-        for line in str(record.error.get("traceback") or "").splitlines():
+    if trial.error:
+        print(f"  error      {trial.error.get('type')}: {trial.error.get('message')}")
+        for line in str(trial.error.get("traceback") or "").splitlines():
             print(f"    {line}")
-    printed = result.log_tail(record.number, log)
     if printed:
-        print(f"  output, its last {len(printed)} lines ({result.log_file(record.number)})")
+        print(f"  output, its last {len(printed)} lines ({result.log_file(trial.number)})")
         for line in printed:
             print(f"    {line}")
 
 
-def _origin(record: TrialRecord) -> str:
-    kind, parents = record.origin.get("kind"), record.origin.get("parents")
-    if record.repeat_of is not None:
-        return f" (repeat {record.repeat} of trial {record.repeat_of})"
-    words = f" ({kind}" if kind and kind != record.strategy else ""
+def _origin(trial: TrialReport) -> str:
+    kind, parents = trial.origin.get("kind"), trial.origin.get("parents")
+    if trial.repeat_of is not None:
+        return f" (repeat {trial.repeat} of trial {trial.repeat_of})"
+    words = f" ({kind}" if kind and kind != trial.strategy else ""
     if parents:
         named = [str(number) if number >= 0 else f"{number} (warm start)" for number in parents]
         words += f"{' ' if words else ' ('}of trial{'s' if len(parents) > 1 else ''} {', '.join(named)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +17,7 @@ from raynas.errors import SpecError
 from raynas.report.wording import counted, shown
 
 if TYPE_CHECKING:
-    from raynas.journal import TrialRecord
-    from raynas.results.result import SearchResult
+    from raynas.report.search_report import SearchReport, TrialReport
 
 
 def trials(
@@ -46,51 +46,49 @@ def trials(
       raynas trials first --parquet trials.parquet
     """
     from raynas import api
-    from raynas.report import documents
-    from raynas.results import tables as frames
-    from raynas.results.search_view import trial_summary
+    from raynas.report import documents, tables
 
-    result = api.load(name)
+    report = api.load(name).report()
     if csv is not None:
-        text = frames.write_csv(result, None if str(csv) == "-" else csv)
-        print(text, end="") if str(csv) == "-" else print(_written(result, csv))
+        text = tables.write_csv(report, None if str(csv) == "-" else csv)
+        print(text, end="") if str(csv) == "-" else print(_written(report, csv))
     if parquet is not None:
-        frames.write_parquet(result, parquet)
-        print(_written(result, parquet))
+        tables.write_parquet(report, parquet)
+        print(_written(report, parquet))
     if csv is not None or parquet is not None:
         return
-    records = list(result.history.trials.values())[-(last or 0) :]
+    shown_trials = report.trials[-(last or 0) :]
     if json:
-        print(documents.dumps([trial_summary(record, result.objective) for record in records]))
+        print(documents.dumps([documents.trial(trial) for trial in shown_trials]))
     else:
-        _print_trials(result, records)
+        _print_trials(report, shown_trials)
 
 
-def _print_trials(result: SearchResult, records: list[TrialRecord]) -> None:
+def _print_trials(report: SearchReport, trials: Sequence[TrialReport]) -> None:
     from rich.markup import escape
 
     from raynas.cli.console import make_console, make_table, say
     from raynas.durations import brief_duration
-    from raynas.results.tables import steps_of
+    from raynas.report.wording import steps_text
 
-    console, metric = make_console(), result.objective.metric
-    if not records:
-        say(console, f"{result.name} has no trials yet (raynas status {result.name})")
+    console, metric = make_console(), report.objective.metric
+    if not trials:
+        say(console, f"{report.name} has no trials yet (raynas status {report.name})")
         return
-    steps = f"{result.history.step_name}s"
+    steps = f"{report.step_name}s"
     columns = ("trial", "state", metric, steps, "time", "architecture")
     table = make_table(*columns, numbers=("trial", metric, steps, "time"))
-    for record in records:
-        state = f"{record.state}: {record.reason}".replace("_", " ") if record.state == "failed" else record.state
-        value, took = shown(result.history.value(record)), brief_duration(record.seconds)
-        table.add_row(str(record.number), state, value, steps_of(record), took, escape(record.name))
+    for trial in trials:
+        state = f"{trial.state}: {trial.reason}".replace("_", " ") if trial.state == "failed" else trial.state
+        took = brief_duration(trial.seconds)
+        table.add_row(str(trial.number), state, shown(trial.value), steps_text(trial), took, escape(trial.name))
     console.print(table)
     console.print()
-    say(console, f"a trial: raynas show {result.name} {records[-1].number}; a file: --csv FILE or --parquet FILE")
+    say(console, f"a trial: raynas show {report.name} {trials[-1].number}; a file: --csv FILE or --parquet FILE")
 
 
-def _written(result: SearchResult, path: Path) -> str:
-    return f"{counted(len(result.history.trials), 'trial')} of {result.name} written to {path}"
+def _written(report: SearchReport, path: Path) -> str:
+    return f"{counted(report.counts.total, 'trial')} of {report.name} written to {path}"
 
 
 def delete(

@@ -1,4 +1,4 @@
-"""What the shell offers after the Tab key: names of searches, spaces, tasks, strategies, schedulers and costs.
+"""What the shell offers after the Tab key: names of searches, spaces, tasks, strategies, costs, export formats, …
 
 Where nothing fits, the shell falls back on file names: ``path/to/file.py:name`` is right in most of these places, too.
 """
@@ -30,6 +30,7 @@ strategies = _registered("raynas.strategies")
 schedulers = _registered("raynas.schedulers")
 evaluators = _registered("raynas.evaluators")
 costs = _registered("raynas.costs")
+formats = _registered("raynas.exporters")
 
 
 def searches_and_spaces(incomplete: str) -> list[str]:

@@ -97,9 +97,10 @@ class ProgressLines:
     def _outlook(self) -> None:
         """What is left, and what the latest trials have gained."""
         from raynas.cli.progress.recent_gain import gain_text
+        from raynas.journal.recent_gain import recent_gain
 
         self._outlook_after = len(self._history.ended) * 3 // 2
-        left, gain = self._pace.time_left_text(self._clock()), gain_text(self._history)
+        left, gain = self._pace.time_left_text(self._clock()), gain_text(recent_gain(self._history))
         if left:  # at the end the outcome says the rest
             self._write(f"left: {left}" + (f"; {gain}" if gain else ""))
 

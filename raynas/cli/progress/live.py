@@ -26,6 +26,7 @@ from raynas.cli.progress.pace import Pace
 from raynas.cli.progress.recent_gain import gain_text
 from raynas.durations import brief_duration, format_duration
 from raynas.journal import History, TrialRecord
+from raynas.journal.recent_gain import recent_gain
 from raynas.report.wording import counted, shown
 from raynas.running_clock import RunningClock
 
@@ -65,7 +66,7 @@ class LiveDisplay:
         self._events: deque[dict[str, Any]] = deque()
         self._taking = False
         self._best: TrialRecord | None = self._history.best_trial
-        self._gain = gain_text(self._history)
+        self._gain = gain_text(recent_gain(self._history))
         self._clock = clock or RunningClock().seconds
         self._waiting, self._waiting_since = waiting, self._clock()
         self._spinner = Spinner("dots")
@@ -117,7 +118,7 @@ class LiveDisplay:
                 self._history.apply(event)
                 self._pace.take(event, self._clock())
                 self._wait(event)
-            self._best, self._gain = self._history.best_trial, gain_text(self._history)
+            self._best, self._gain = self._history.best_trial, gain_text(recent_gain(self._history))
         finally:
             self._taking = False
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raynas.journal import History
-from raynas.journal.recent_gain import recent_gain
+from raynas.journal.recent_gain import RecentGain
+from raynas.objectives.objective import Objective
 from raynas.report.wording import counted, shown
 
 #: What as many trials again bring, measured (docs/benchmarks.md).
@@ -12,10 +12,9 @@ FORECAST = "as many trials again find a better one in about two searches of thre
 _PERFECT = {"val_accuracy": 1.0, "val_loss": 0.0}
 
 
-def gain_text(history: History) -> str:
+def gain_text(found: RecentGain | None) -> str:
     """``best 0.6100 after 10 trials, 0.6600 after 20, 0.6600 after 30: the last 10 gained nothing``; "" where it is
     too early to tell."""
-    found = recent_gain(history)
     if found is None:
         return ""
     (first, value), *others = found.points
@@ -27,10 +26,16 @@ def gain_text(history: History) -> str:
     return f"{text}: the last {found.trials:,} gained {gained}"
 
 
-def outlook_text(history: History) -> str:
-    """The same, and what more time would bring; "" where it is too early to tell."""
-    words, best, objective = gain_text(history), history.best_trial, history.objective
-    if not words or best is None or objective is None:
+def outlook_text(found: RecentGain | None, best: float | None, objective: Objective) -> str:
+    """The same, and what more time would bring; "" where it is too early to tell.
+
+    Args:
+        found: what the latest trials have gained.
+        best: the best value so far.
+        objective: what it is a value of.
+    """
+    words = gain_text(found)
+    if not words or best is None:
         return ""
-    perfect = history.value(best) == _PERFECT.get(objective.metric)
+    perfect = best == _PERFECT.get(objective.metric)
     return f"{words}; {'no value can be better' if perfect else FORECAST}"

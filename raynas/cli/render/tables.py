@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,10 @@ from raynas.cli.progress.recent_gain import outlook_text
 from raynas.cli.render.finalist_training import finalist_training
 from raynas.durations import brief_duration, format_duration, typed_duration
 from raynas.journal.events import SessionEnd
-from raynas.journal.finalists import next_repeat
-from raynas.report.wording import big, brief, counted, format_flops, format_size, near, shown
+from raynas.report.wording import big, brief, counted, format_flops, format_size, near, shown, steps_text
 
 if TYPE_CHECKING:
-    from raynas.journal import TrialRecord
+    from raynas.report.search_report import SearchReport, TrialReport
     from raynas.results.result import SearchResult
 
 #: What a session's end is called.
@@ -36,75 +36,80 @@ REASONS: dict[SessionEnd, str] = {
 }
 
 
-def print_outcome(result: SearchResult) -> None:
+def print_outcome(report: SearchReport) -> None:
     """What a search found, at a session's end."""
-    from raynas.cli.render import winner
-
     console = make_console()
     console.print()
-    say(console, f"{result.name} is {result.status}{_why(result)}; {_counts(result)}")
-    if result.message:
-        say(console, result.message)
-    if refused := _refused(result):
+    say(console, f"{report.name} is {report.status}{_why(report)}; {_counts(report)}")
+    if report.message:
+        say(console, report.message)
+    if refused := _refused(report):
         say(console, refused)
-    if result.best is not None:
+    if report.best is not None:
         console.print()
-        say(console, f"the best by {result.objective}:")
-        console.print(_best_table(result, 5))
-        console.print()
-        winner.print_finalists(console, result)
-        _hole_by_hole(console, result, result.best)
-        winner.print_recommendation(console, result)
+        _print_found(console, report, 5)
     console.print()
-    if outlook := outlook_text(result.history):
+    if outlook := _outlook(report):
         say(console, outlook)
-    say(console, f"results: {near(result.folder)}")
-    if result.best is not None:
-        for place, command in enumerate([*_take_home(result), _go_on(result)]):
-            say(console, f"{'' if place else 'next:':<9}{command}")
-        if result.spec.mlflow:
-            say(console, f"         raynas ui {result.name}")
-    else:
-        if result.reason == "time" and result.history.nothing_measured:
-            say(console, "no trial was measured in that time; here a first epoch takes longer")
-        elif result.reason == "time":
-            say(console, "no trial reached a rung or its end in that time; resumed, they go on from there")
-        say(console, f"next:    {_go_on(result)}")
-    failed = [record.number for record in result.history.trials.values() if record.state == "failed"]
+    say(console, f"results: {near(report.folder)}")
+    _print_next(console, report)
+    failed = [trial.number for trial in report.trials if trial.state == "failed"]
     if failed:
-        say(console, f"failed:  raynas show {result.name} {failed[0]}   (why trial {failed[0]} failed)")
-    if result.tracking_message:
-        say(console, f"MLflow:  {result.tracking_message}")
-    if (training := finalist_training(result)) is not None:
+        say(console, f"failed:  raynas show {report.name} {failed[0]}   (why trial {failed[0]} failed)")
+    if report.tracking_message:
+        say(console, f"MLflow:  {report.tracking_message}")
+    if (training := finalist_training(report)) is not None:
         say(console, f"to be sure of the winner, {training.words}:")
         say(console, f"         {training.command}")
 
 
+def _print_next(console: Console, report: SearchReport) -> None:
+    """The commands that are next."""
+    if report.best is not None:
+        for place, command in enumerate([*_take_home(report), _go_on(report)]):
+            say(console, f"{'' if place else 'next:':<9}{command}")
+        if report.spec.mlflow:
+            say(console, f"         raynas ui {report.name}")
+        return
+    if report.reason == "time" and report.nothing_measured:
+        say(console, "no trial was measured in that time; here a first epoch takes longer")
+    elif report.reason == "time":
+        say(console, "no trial reached a rung or its end in that time; resumed, they go on from there")
+    say(console, f"next:    {_go_on(report)}")
+
+
 def print_status(result: SearchResult) -> None:
     """How a search stands."""
-    console, history, spec = make_console(), result.history, result.spec
-    say(console, f"{result.name} is {result.status}{_why(result)}")
-    if result.message:
-        say(console, result.message)
+    console, report = make_console(), result.report()
+    spec, objective = report.spec, report.objective
+    say(console, f"{report.name} is {report.status}{_why(report)}")
+    if report.message:
+        say(console, report.message)
     limit = f" of {format_duration(spec.time)}" if spec.time else ""
-    left = "" if result.status in ("finished", "failed") else _left(result)
-    outlook = outlook_text(history)
+    left = "" if report.status in ("finished", "failed") else _left(result)
+    outlook = _outlook(report)
     for key, value in {
         "space": f"{spec.space}, task {spec.task}",
         "strategy": f"{spec.strategy}, scheduler {spec.scheduler}, seed {spec.seed}",
         **({"limits": ", ".join(spec.constraints)} if spec.constraints else {}),
-        **({"default": f"left out: {result.left_out}"} if result.left_out else {}),
-        "trials": _counts(result),
-        **({"refused": refused} if (refused := _refused(result)) else {}),
-        "time": f"{format_duration(history.elapsed_seconds)}{limit}, in {counted(len(history.sessions), 'session')}",
+        **({"default": f"left out: {report.left_out}"} if report.left_out else {}),
+        **({"stages": stages} if (stages := _stages(report)) else {}),
+        "trials": _counts(report),
+        **({"refused": refused} if (refused := _refused(report)) else {}),
+        "time": f"{format_duration(report.elapsed_seconds)}{limit}, in {counted(report.sessions, 'session')}",
         **({"left": left} if left else {}),
-        result.objective.metric: f"{standing(history)} ({result.objective.words})",
+        objective.metric: f"{standing(result.history)} ({objective.words})",
         **({"more time": outlook} if outlook else {}),
-        "folder": near(result.folder),
-        **({"MLflow": trouble} if (trouble := result.tracking_problem) else {}),
-        "next": _go_on(result),
+        "folder": near(report.folder),
+        **({"MLflow": trouble} if (trouble := report.tracking_problem) else {}),
+        "next": _go_on(report),
     }.items():
-        say(console, f"  {key:<{max(9, len(result.objective.metric))}} {value}")
+        say(console, f"  {key:<{max(9, len(objective.metric))}} {value}")
+
+
+def _outlook(report: SearchReport) -> str:
+    """What the latest trials have gained, and what more would."""
+    return outlook_text(report.gain, None if report.best is None else report.best.value, report.objective)
 
 
 def _left(result: SearchResult) -> str:
@@ -113,49 +118,50 @@ def _left(result: SearchResult) -> str:
     return Pace.of(result.history).time_left_text(time.time() if result.status == "running" else last)
 
 
-def print_list(found: list[SearchResult]) -> None:
+def print_list(found: Sequence[SearchReport]) -> None:
     """All searches, one a row."""
-    from raynas.results.search_view import planned_trials
-
     console = make_console()
     if not found:
         say(console, "no searches here yet; start one: raynas search resnet")
         return
     columns = ("name", "status", "space", "strategy", "ended", "best", "default", "time", "started")
     table = make_table(*columns, numbers=("ended",))
-    for result in found:
-        history, best, default = result.history, result.best, result.default
-        assert history.search is not None
-        spec = result.spec
-        planned = planned_trials(spec.trials, spec.finalists, spec.repeats)
+    for report in found:
+        best, default = report.best, report.default
         table.add_row(
-            result.name,
-            result.status,
-            escape(near(Path(spec.space))),
-            spec.strategy,
-            f"{len(history.ended)}/{planned or len(history.trials)}",
-            "–" if best is None else f"{shown(history.value(best))} {result.objective.metric}",
-            "–" if default is None else shown(history.value(default)),
-            format_duration(history.elapsed_seconds),
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(history.search["time"])),
+            report.name,
+            report.status,
+            escape(near(Path(report.spec.space))),
+            report.spec.strategy,
+            f"{len(report.ended)}/{report.planned or report.counts.total}",
+            "–" if best is None else f"{shown(best.value)} {report.objective.metric}",
+            "–" if default is None else shown(default.value),
+            format_duration(report.elapsed_seconds),
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(report.started_at)),
         )
     console.print(table)
 
 
-def print_best(result: SearchResult, count: int) -> None:
+def print_best(report: SearchReport, count: int) -> None:
     """The best architectures, and the first of them hole by hole."""
+    console = make_console()
+    if report.best is None:
+        say(console, f"no trial of {report.name} has been measured yet; next: raynas status {report.name}")
+        return
+    _print_found(console, report, count)
+
+
+def _print_found(console: Console, report: SearchReport, count: int) -> None:
+    """The best trials, the finalists, the best one hole by hole, and what is recommended."""
     from raynas.cli.render import winner
 
-    console = make_console()
-    if result.best is None:
-        say(console, f"no trial of {result.name} has been measured yet; next: raynas status {result.name}")
-        return
-    say(console, f"the best by {result.objective}:")
-    console.print(_best_table(result, count))
+    assert report.best is not None
+    say(console, f"the best by {report.objective}:")
+    console.print(_best_table(report, count))
     console.print()
-    winner.print_finalists(console, result)
-    _hole_by_hole(console, result, result.best)
-    winner.print_recommendation(console, result)
+    winner.print_finalists(console, report)
+    _hole_by_hole(console, report, report.best)
+    winner.print_recommendation(console, report)
 
 
 def print_spaces(entries: list[dict[str, Any]]) -> None:
@@ -203,29 +209,26 @@ def _domain(hole: dict[str, Any]) -> str:
     return f"{hole['low']} … {hole['high']}" + (" (log)" if hole["log"] else "")
 
 
-def _best_table(result: SearchResult, count: int) -> Table:
-    metric = result.objective.metric
-    steps = f"{result.history.step_name}s"
+def _best_table(report: SearchReport, count: int) -> Table:
+    metric, steps = report.objective.metric, f"{report.step_name}s"
     table = make_table("", "trial", metric, steps, "time", "architecture", numbers=("trial", metric, steps, "time"))
-    rows = result.best_trials(count)
-    for place, record in enumerate(rows, start=1):
-        table.add_row(str(place), *_cells(result, record))
-    if result.default is not None and result.default not in rows:
-        table.add_row("", *_cells(result, result.default))
+    best, default = report.best_and_default(count)
+    for place, trial in enumerate(best, start=1):
+        table.add_row(str(place), *_cells(trial))
+    if default is not None:
+        table.add_row("", *_cells(default))
     return table
 
 
-def _cells(result: SearchResult, record: TrialRecord) -> list[str]:
-    from raynas.results.tables import steps_of
-
-    value, took = shown(result.history.value(record)), brief_duration(record.seconds)
-    return [str(record.number), value, steps_of(record), took, escape(record.title)]
+def _cells(trial: TrialReport) -> list[str]:
+    took = brief_duration(trial.seconds)
+    return [str(trial.number), shown(trial.value), steps_text(trial), took, escape(trial.title)]
 
 
-def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> None:
+def _hole_by_hole(console: Console, report: SearchReport, best: TrialReport) -> None:
     """The best architecture hole by hole, with the default's value where it differs."""
-    values = best.values
-    beside = result.default.values if result.default is not None else {}
+    values = best.architecture
+    beside = report.default.architecture if report.default is not None else {}
     say(console, f"trial {best.number} (network {best.network_id}):")
     width = max(len(path) for path in values)
     for path, value in values.items():
@@ -236,48 +239,53 @@ def _hole_by_hole(console: Console, result: SearchResult, best: TrialRecord) -> 
         say(console, f"  of the default's holes these are not there: {', '.join(gone)}")
 
 
-def _why(result: SearchResult) -> str:
-    if result.status == "running" or result.reason in (None, "interrupted"):
+def _why(report: SearchReport) -> str:
+    if report.status == "running" or report.reason in (None, "interrupted"):
         return ""
-    if result.history.all_failed:
+    if report.all_failed:
         return ": its trials all failed"
-    if result.reason == "exhausted" and result.spec.constraints:
+    if report.reason == "exhausted" and report.spec.constraints:
         return ": nothing else was found that keeps its constraints"
-    return f": {REASONS.get(result.reason, result.reason)}"
+    return f": {REASONS.get(report.reason, report.reason)}"
 
 
-def _counts(result: SearchResult) -> str:
+def _stages(report: SearchReport) -> str:
+    """How far the work before the trials is; empty where there is none."""
+    return ", ".join(f"{stage.name} {stage.state} ({stage.steps_done} of {stage.steps})" for stage in report.stages)
+
+
+def _counts(report: SearchReport) -> str:
     """How many trials ended in which way, and what early stopping saved."""
-    trials = result.summary()["trials"]
-    words = {"completed": "completed", "stopped": "stopped early", "failed": "failed", "running": "running"}
-    words |= {"paused": "paused at a rung", "unfinished": "to go on with"}
-    counts = ", ".join(f"{trials[key]} {word}" for key, word in words.items() if trials[key])
-    searched = trials["total"] - trials["repeats"]
-    total = f"{searched} of {counted(trials['limit'], 'trial')}" if trials["limit"] else counted(searched, "trial")
-    total += f" and {counted(trials['repeats'], 'repeat')} of finalists" if trials["repeats"] else ""
-    saved = result.saved_share
+    trials, limit = report.counts, report.spec.trials
+    words = {"completed": trials.completed, "stopped early": trials.stopped, "failed": trials.failed}
+    words |= {"running": trials.running, "paused at a rung": trials.paused, "to go on with": trials.unfinished}
+    counts = ", ".join(f"{number} {word}" for word, number in words.items() if number)
+    searched = trials.total - trials.repeats
+    total = f"{searched} of {counted(limit, 'trial')}" if limit else counted(searched, "trial")
+    total += f" and {counted(trials.repeats, 'repeat')} of finalists" if trials.repeats else ""
+    saved = report.training_saved
     share = f"; early stopping saved {saved:.0%} of the training" if saved > 0 else ""
     return f"{total} ({counts}){share}" if counts else total
 
 
-def _refused(result: SearchResult) -> str:
+def _refused(report: SearchReport) -> str:
     """How much of what was drawn was not proposed, and why; empty where nothing was refused."""
-    return "; ".join(filter(None, (_infeasible(result), _unaffordable(result))))
+    return "; ".join(filter(None, (_infeasible(report), _unaffordable(report))))
 
 
-def _infeasible(result: SearchResult) -> str:
-    count = result.history.infeasible
-    limits = " and ".join(result.spec.constraints) or "a constraint"
+def _infeasible(report: SearchReport) -> str:
+    count = report.counts.infeasible
+    limits = " and ".join(report.spec.constraints) or "a constraint"
     return f"{counted(count, 'drawn architecture')} broke {limits}, and cost no trial" if count else ""
 
 
-def _unaffordable(result: SearchResult) -> str:
+def _unaffordable(report: SearchReport) -> str:
     from raynas.searchers.admission import FAR_BEYOND
 
-    refused, beyond = result.history.refused, result.history.beyond
+    refused, beyond = report.counts.refused, report.counts.beyond
     if not refused and not beyond:
         return ""
-    affordable = result.spec.affordable_flops
+    affordable = report.spec.affordable_flops
     limit = f" (more than {FAR_BEYOND:g} x {format_flops(affordable)})" if affordable is not None else ""
     verb = "was" if refused == 1 else "were"
     line = f"{counted(refused, 'drawn architecture')} {verb} far beyond what a trial can afford{limit}"
@@ -285,27 +293,24 @@ def _unaffordable(result: SearchResult) -> str:
     return f"{line}; {counted(beyond, 'trial')} had to be as far beyond: nothing drawn fitted" if beyond else line
 
 
-def _take_home(result: SearchResult) -> list[str]:
+def _take_home(report: SearchReport) -> list[str]:
     """The commands for a network whose weights were kept."""
-    return [f"raynas export {result.name} --output {result.name}-model/"] if result.spec.keep_best else []
+    return [f"raynas export {report.name} --output {report.name}-model/"] if report.spec.keep_best else []
 
 
-def _go_on(result: SearchResult) -> str:
+def _go_on(report: SearchReport) -> str:
     """The command that goes on from here."""
-    if result.status == "running":
-        return f"raynas status {result.name}"
-    if result.reason == "exhausted":
-        or_looser = ", or looser constraints" if result.spec.constraints else ""
+    if report.status == "running":
+        return f"raynas status {report.name}"
+    if report.reason == "exhausted":
+        or_looser = ", or looser constraints" if report.spec.constraints else ""
         return f"a larger space{or_looser}: there is nothing left to try in this one"
-    history, spec = result.history, result.spec
-    if history.all_failed:
-        first = next(iter(history.ended))
-        return f"raynas show {result.name} {first}; once mended: raynas resume {result.name} --take-new-files"
-    trials, seconds = spec.trials, spec.time
+    if report.all_failed:
+        return f"raynas show {report.name} {report.ended[0]}; once mended: raynas resume {report.name} --take-new-files"
+    trials, seconds, counts = report.spec.trials, report.spec.time, report.counts
     more = ""
-    repeats_left = next_repeat(history, spec.finalists or 0, spec.repeats or 0) is not None
-    if trials and history.searched >= trials and not history.running and not repeats_left:
+    if trials and counts.searched >= trials and not counts.open and not report.repeats_left:
         more = f" --trials {2 * trials}"
-    if seconds and (result.reason == "time" or history.elapsed_seconds * (2 if more else 1) >= seconds):
-        more += f" --time {typed_duration(2 * seconds if result.best is not None else max(120, 4 * seconds))}"
-    return f"raynas resume {result.name}{more}"
+    if seconds and (report.reason == "time" or report.elapsed_seconds * (2 if more else 1) >= seconds):
+        more += f" --time {typed_duration(2 * seconds if report.best is not None else max(120, 4 * seconds))}"
+    return f"raynas resume {report.name}{more}"

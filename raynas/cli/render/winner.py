@@ -11,12 +11,12 @@ from raynas.cli.console import make_table, say
 from raynas.report.wording import shown
 
 if TYPE_CHECKING:
-    from raynas.results.result import SearchResult
+    from raynas.report.search_report import SearchReport
 
 
-def print_finalists(console: Console, result: SearchResult) -> None:
+def print_finalists(console: Console, report: SearchReport) -> None:
     """What the finalists are worth by their repeats; nothing where there are none."""
-    found, metric = result.finalists, result.objective.metric
+    found, metric = report.finalists, report.objective.metric
     if not found:
         return
     say(console, "trained again with other seeds (mean of the repeats alone):")
@@ -24,24 +24,24 @@ def print_finalists(console: Console, result: SearchResult) -> None:
     table = make_table("", *columns, "architecture", numbers=columns)
     for place, one in enumerate(found, start=1):
         interval = "–" if one.interval is None else " to ".join(map(shown, one.interval))
-        first = shown(result.history.value(one.original))
-        number, repeats = f"trial {one.original.number}", str(len(one.repeats))
+        first = shown(one.trial.value)
+        number, repeats = f"trial {one.trial.number}", str(len(one.repeats))
         repeats += f" ({one.failed} failed)" if one.failed else ""
-        name = escape(one.original.title)
+        name = escape(one.trial.title)
         table.add_row(str(place), number, shown(one.mean), interval, repeats, first, name)
     console.print(table)
     console.print()
 
 
-def print_recommendation(console: Console, result: SearchResult) -> None:
+def print_recommendation(console: Console, report: SearchReport) -> None:
     """What to take where that is not the best observed trial, and why; nothing where it is, for all that is known."""
-    found, best, metric = result.recommended, result.best, result.objective.metric
+    found, best, metric = report.recommended, report.best, report.objective.metric
     if found is None or best is None or (found.trial is best and found.finalist is None):
         return
     console.print()
     number = found.trial.number
     if found.finalist is None:
-        value = shown(result.history.value(found.trial))
+        value = shown(found.trial.value)
         say(
             console,
             f"recommended: trial {number} ({metric} {value}). Measurements scatter, and the best of many is a lucky "
@@ -50,8 +50,8 @@ def print_recommendation(console: Console, result: SearchResult) -> None:
     else:
         one = found.finalist
         interval = "" if one.interval is None else f", 95 % interval {' to '.join(map(shown, one.interval))}"
-        again = f", which is trial {one.original.number} trained again"
+        again = f", which is trial {one.trial.number} trained again"
         again += "" if len(one.repeats) == 1 else f" (the best of its {len(one.repeats)} repeats)"
         again = ", the best observed" if found.trial is best else again
         say(console, f"recommended: trial {number}{again}; mean {metric} {shown(one.mean)}{interval}")
-    say(console, f"             raynas export {result.name} --trial {number} --output {result.name}-model/")
+    say(console, f"             raynas export {report.name} --trial {number} --output {report.name}-model/")
