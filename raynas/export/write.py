@@ -26,11 +26,12 @@ from raynas.results.result import SearchResult
 from raynas.results.saved_weights import Weights, begun_dtype, chosen_trial, saved_weights
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import Components, input_shape
+from raynas.tasks.data import Inputs, each
 from raynas.tasks.task import Task
 from raynas.version import __version__
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from raynas.journal import TrialRecord
 
@@ -111,7 +112,7 @@ def _export(
     outputs = _outputs(result, the_task)
     preprocessing = _preprocessing(the_task, outputs)
     title, about = _description(result, record)
-    program = write_program(network, tuple(shape), title, about, preprocessing is not None, dtype)
+    program = write_program(network, shape, title, about, preprocessing is not None, dtype)
     built = components.space.build(record.architecture, shape, dtype)
     built.load_state_dict(weights.tensors)
     document = {**_document(result, record, components, weights, program), "outputs": outputs}
@@ -174,13 +175,13 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
     shape = (described["channels"], described["height"], described["width"])
     count = shape[0] * shape[1] * shape[2]
     pixels = torch.arange(2 * count).mul(37).remainder(256).to(torch.uint8).reshape(2, *shape)
-    if shape != tuple(task.input_shape) or not torch.equal(prepare(pixels, described), task.prepare(pixels.clone())):
+    if shape != task.input_shape or not torch.equal(prepare(pixels, described), task.prepare(pixels.clone())):
         raise TaskError(
             f"task {task.name!r} prepares its inputs otherwise than its preprocessing() says, so an exported model "
             "would see other inputs than the trained one; override preprocessing() to say what prepare() does, or "
             "return None for inputs that are not images"
         )
-    if outputs != "classes" and type(task).preprocessing is Task.preprocessing:
+    if outputs == "values" and type(task).preprocessing is Task.preprocessing:
         del described["classes"]  # numbers that nobody gave; a task's own names stay
     return {**described, "outputs": outputs}
 
@@ -216,7 +217,7 @@ def _document(
         "trial": record.number,
         "trial_id": record.trial_id,
         "network_id": record.network_id,
-        "input_shape": list(shape),
+        "input_shape": each(list, shape),
         "input_dtype": dtype or "float32",
         "parameters": total.params,
         "flops": total.flops,
@@ -288,7 +289,7 @@ def _move(scratch: Path, names: list[str], folder: Path) -> None:
         raise ExportError(f"{folder} cannot be written ({error.strerror}); give another --output") from None
 
 
-def _compare(folder: Path, built: nn.Module, inputs: Tensor) -> None:
+def _compare(folder: Path, built: nn.Module, inputs: Inputs) -> None:
     """Raises ExportError unless the files give the outputs of the search's own network for some inputs."""
     import torch
 
