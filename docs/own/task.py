@@ -17,7 +17,7 @@ class Wine(Task):
     name = "wine"
     input_shape = (13,)  # of one prepared input, without the batch; images: (channels, height, width)
     num_classes = 3
-    # Set outputs = "values" if they are not scores of classes: an exported model then prints them as they are.
+    # A classification unless it says otherwise; kind = "regression" or "multi_label": see kinds.md. class_weights, too.
     # Trials are compared by this: a metric from metrics() below, with val_ before it, or val_loss ("min").
     objective = Objective("val_accuracy", "max")
     # Whether large or small values of the other metrics are better, for --metric; for val_loss this is known.
@@ -27,6 +27,8 @@ class Wine(Task):
 
     def load(self) -> Data:
         """Read once per process, and kept. The split must be the same every time: seed it, or use no chance.
+
+        Data larger than memory is streamed from a Dataset or DataLoader instead: see data.md.
 
         Relative paths ("data/train.npz") are read from the folder where the search began, also on workers.
         """

@@ -7,6 +7,7 @@ from raynas.blocks.activation import activation
 from raynas.blocks.conv import ConvNormAct, SqueezeExcite
 from raynas.blocks.dense import DenseBlock
 from raynas.blocks.head import ClassifierHead
+from raynas.blocks.pick import Pick
 from raynas.blocks.residual import ResidualBlock
 
-__all__ = ["ClassifierHead", "ConvNormAct", "DenseBlock", "ResidualBlock", "SqueezeExcite", "activation"]
+__all__ = ["ClassifierHead", "ConvNormAct", "DenseBlock", "Pick", "ResidualBlock", "SqueezeExcite", "activation"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from raynas.space.network.shapes import Shape, arguments_for, layers
+from raynas.space.network.shapes import Shape, arguments_for, example, layers
 from raynas.space.template.operation import Op
 from raynas.space.walk.fill import Network
 
@@ -55,12 +55,12 @@ class LayerCost:
     out_shape: Shape
 
 
-def layer_costs(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> list[LayerCost]:
+def layer_costs(network: Network, input_shape: Any, dtype: Any = None) -> list[LayerCost]:
     """Parameters and FLOPs of each operation, in the order in which they run.
 
     Args:
         network: a filled template (``space.network(architecture)``).
-        input_shape: of one sample, as ``(C, H, W)``.
+        input_shape: of one sample, as ``(C, H, W)``; of several inputs, that of each by its name.
         dtype: of the input; float32 unless given.
 
     Raises:
@@ -85,7 +85,7 @@ def totals(costs: Iterable[LayerCost]) -> Cost:
     return Cost(sum(one.params for one in listed), sum(one.flops for one in listed))
 
 
-def cost(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> Cost:
+def cost(network: Network, input_shape: Any, dtype: Any = None) -> Cost:
     """Parameters and FLOPs of a network. Arguments and errors as for :func:`layer_costs`."""
     return totals(layer_costs(network, input_shape, dtype))
 
@@ -99,7 +99,7 @@ def _flops(op: Op, in_shape: Shape, dtype: Any) -> int:
     def run(device: str, make: Callable[..., torch.Tensor]) -> int:
         with torch.device(device), torch.random.fork_rng(devices=[]):
             module = op.cls(**arguments_for(op, in_shape)).to(device).eval()
-            return forward_flops(module, make((1, *in_shape), dtype=dtype, device=device))
+            return forward_flops(module, example(make, 1, in_shape, dtype, device))
 
     try:
         return run("meta", torch.zeros)

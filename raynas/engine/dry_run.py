@@ -147,7 +147,7 @@ def _measured_seconds(components: Components, spec: ResolvedSpec, architecture: 
     pace = components.evaluator.pace(components.space, architecture, context, at_once=workers)
     if pace is not None:
         data = (components.evaluator.task or components.task).data
-        return float(pace.epoch_seconds(len(data.train_inputs), len(data.valid_inputs)))
+        return float(pace.epoch_seconds(*data.sizes(pace.batch_size)))
     begun = time.perf_counter()
     measurement = next(iter(components.evaluator.start(components.space, architecture, context).measurements()))
     return measurement.seconds or time.perf_counter() - begun

@@ -281,13 +281,20 @@ def _task_facts(spec: ResolvedSpec, components: Components) -> dict[str, Any]:
     for name in ("name", "input_shape", "num_classes", "train_size", "valid_size", "summary"):
         value = getattr(components.task, name, None)
         if value is not None:
-            facts[name] = list(value) if isinstance(value, tuple) else value
+            facts[name] = _plain(value)
     if components.evaluator.task is not None:
         from raynas.tasks.samples import facts as sample_facts
 
         facts |= sample_facts(components.evaluator.task)
     content = getattr(components.task, "content", None)
     return {**facts, "digest": content[:16]} if content else facts
+
+
+def _plain(value: Any) -> Any:
+    """A fact as JSON has it: a shape as a list, several shapes by their names."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _versions() -> dict[str, str | None]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from raynas.errors import UserError
+from raynas.tasks.data import Inputs, each
 
 Precision = Literal["fp32", "bf16"]
 Asked = Literal["auto", "fp32", "bf16"]
@@ -86,17 +87,19 @@ class Execution:
             return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model.to(device)
 
-    def arrange(self, inputs: Tensor) -> Tensor:
-        """A batch in the layout; batches that are no images stay as they are."""
-        if self.layout == "channels_last" and inputs.ndim == 4:
-            return inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+    def arrange(self, inputs: Inputs) -> Inputs:
+        """A batch (one tensor, or several by their names) in the layout; what is no images stays as it is."""
+        return inputs if self.layout == "contiguous" else each(_channels_last, inputs)
 
     def autocast(self, device: str) -> contextlib.AbstractContextManager[Any]:
         """The context in which networks run forward."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+
+def _channels_last(inputs: Tensor) -> Tensor:
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
 
 
 def has_bf16(device: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from raynas.tasks.task import Data
+from raynas.tasks.data import Data, DataSource
+from raynas.tasks.streams import Streams
 
 #: Validation data of up to so many rows is taken whole; of more, about so many.
 VALID_ROWS = 512
@@ -37,14 +40,23 @@ def few_rows(data: Data, batch_size: int, valid_rows: int = VALID_ROWS) -> Data:
         valid_rows: about so many validation rows are taken, where there are more.
     """
     generator = torch.Generator().manual_seed(0)
-    train = torch.randperm(len(data.train_inputs), generator=generator)[: BATCHES * batch_size]
-    valid = torch.arange(len(data.valid_inputs))
+    train = torch.randperm(len(data.train_targets), generator=generator)[: BATCHES * batch_size]
+    valid = torch.arange(len(data.valid_targets))
     if len(valid) > valid_rows:
         valid = _of_all_classes(data.valid_targets.cpu(), valid_rows, generator)
-    train, valid = train.to(data.train_inputs.device), valid.to(data.valid_inputs.device)
-    return Data(
-        data.train_inputs[train], data.train_targets[train], data.valid_inputs[valid], data.valid_targets[valid]
-    )
+    return data.take(train.to(data.train_targets.device), valid.to(data.valid_targets.device))
+
+
+def in_memory(data: DataSource, batch_size: int, valid_rows: int = VALID_ROWS) -> Data:
+    """All of the data where it is in memory; of a stream so many rows as two batches and a short validation have."""
+    if isinstance(data, Data):
+        return data
+    return Data(*data.some("train", BATCHES * batch_size), *data.some("valid", valid_rows))
+
+
+def shortened(data: DataSource) -> DataSource:
+    """A stream whose epochs are as short as the check before a search; data in memory as it is."""
+    return replace(data, train_batches=BATCHES) if isinstance(data, Streams) else data
 
 
 def _of_all_classes(targets: Tensor, count: int, generator: torch.Generator) -> Tensor:

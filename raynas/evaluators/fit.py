@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from raynas.evaluators.evaluator import Measurement, TrialContext
 from raynas.evaluators.execution import Execution
 from raynas.evaluators.loop import TrainingEvaluation
 from raynas.evaluators.recipe import Recipe
-from raynas.tasks.task import Data, Task
+from raynas.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fit(
         context = TrialContext(0, seed, steps, threads, device, step_seconds=seconds / steps)
     else:
         context = TrialContext(0, seed, epochs or task.default_epochs, threads, device)
-    data = Data(*(getattr(task.data, field.name).to(device) for field in fields(Data)))
+    data = task.data.to(device)
     before = torch.get_num_threads()
     evaluation = TrainingEvaluation(model, task, data, Recipe.of({**task.recipe, **recipe}), context, execution)
     measurements = []

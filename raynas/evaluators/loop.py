@@ -5,15 +5,14 @@ save: a trial cut off anywhere, also in mid-step, goes on as if nothing had happ
 weights, its optimizer's tensors and a few numbers.
 
 The loop does not wait for the device within a step, apart from a look every ``CHECK_EVERY`` batches at whether the
-loss is still finite. Inputs stay in memory as they are stored (images: uint8) and are prepared and augmented a whole
-batch at a time. What a task's functions and the network are given are copies of what is stored, also in a validation,
-and of the outputs: any of them may work in place.
+loss is still finite. Batches come from the task's data (``raynas.tasks.data``), in memory or streamed, and are prepared
+and augmented as a whole. What a task's functions and the network are given are copies of what is stored, also in a
+validation, and of the outputs: any of them may work in place.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -23,14 +22,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from raynas.errors import TaskError
 from raynas.evaluators.checkpoint import RENEWED
 from raynas.evaluators.evaluator import Evaluation, Measurement, State, TrialContext
 from raynas.evaluators.execution import Execution
 from raynas.evaluators.recipe import Recipe
-from raynas.tasks.task import Data, Task
+from raynas.evaluators.scoring import score_for
+from raynas.tasks.data import Batch, Data, DataSource, Inputs, each, shape_of
+from raynas.tasks.draws import any_of, seed_of
+from raynas.tasks.task import Task
+
+__all__ = ["CHECK_EVERY", "STATISTICS_BATCHES", "VALID_BATCH", "TrainingEvaluation", "any_of", "seed_of"]
 
 CHECK_EVERY = 16  # batches
-VALID_BATCH = 512  # samples
+VALID_BATCH = 512  # samples in memory; of a stream, which may have large ones, as many as in training
 STATISTICS_BATCHES = 16  # of training inputs, for batch norm's statistics under averaged weights
 #: Where nothing is decided, one validation sample in so many is looked at, but so many samples at least; and so many
 #: batches for the statistics.
@@ -45,7 +50,7 @@ class TrainingEvaluation(Evaluation):
     Args:
         model: the network, on the context's device.
         task: loss, metrics, preparation and augmentation.
-        data: on the context's device.
+        data: its batches come on the context's device.
         recipe: how to train.
         context: seed, budget, threads, device.
         execution: how the arithmetic is done.
@@ -55,7 +60,7 @@ class TrainingEvaluation(Evaluation):
         self,
         model: nn.Module,
         task: Task,
-        data: Data,
+        data: DataSource,
         recipe: Recipe,
         context: TrialContext,
         execution: Execution | None = None,
@@ -65,10 +70,8 @@ class TrainingEvaluation(Evaluation):
         self.task = task
         self.data = data
         self.context = context
-        samples = len(data.train_inputs)
-        # Full batches only: every image has the same chance, as each epoch leaves others over.
-        self.recipe = replace(recipe, batch_size=min(recipe.batch_size, samples))
-        self.batches = samples // self.recipe.batch_size
+        self.recipe = replace(recipe, batch_size=data.batch_size(recipe.batch_size))
+        self.batches = data.epoch_batches(self.recipe.batch_size)  # of an epoch
         self.optimizer = self.recipe.make_optimizer(model)
         #: The network that is measured: the one in training, or the moving average of its weights.
         self.measured = copy.deepcopy(model) if recipe.ema else model
@@ -77,7 +80,8 @@ class TrainingEvaluation(Evaluation):
         )
         self._forward: nn.Module = torch.compile(model) if self.execution.compile else model  # type: ignore[assignment]
         self.generator = torch.Generator()
-        self.order: tuple[int, Tensor] | None = None  # of the epoch under way
+        self._coming: Iterator[Batch] = iter(())  # the batches of the epoch under way, from
+        self._next = (-1, 0)  # this epoch and batch on
         self.step = 0  # steps that are done
         self.seen = 0  # batches in all
         self.batch = 0  # batches of the next step that are done
@@ -136,19 +140,18 @@ class TrainingEvaluation(Evaluation):
 
     def one_batch(self) -> None:
         """One step of the optimizer; what follows is the heart of it all."""
-        data, size = self.data, self.recipe.batch_size
         epoch, batch = divmod(self.seen, self.batches)
-        index = self._order(epoch)[batch * size : (batch + 1) * size]
+        stored, targets = self._batch(epoch, batch)
         seed = seed_of(self.context.seed, "batch", epoch, batch)
         self._seed_modules(seed)
         self.generator.manual_seed(seed)
-        inputs = self.task.augment(self.task.prepare(data.train_inputs[index]), self.generator)
+        inputs = self.task.augment(self._prepared(stored), self.generator)
         self.rate = self.recipe.learning_rate(self._progress())
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         with self.execution.autocast(self.context.device):
             outputs = self._forward(self.execution.arrange(inputs))
-        loss = self.task.loss(outputs.float(), data.train_targets[index], self.recipe.label_smoothing)
+        loss = self.task.loss(outputs.float(), targets, self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -167,29 +170,31 @@ class TrainingEvaluation(Evaluation):
         every = self._validation_stride()
         self._renew_statistics(STATISTICS_BATCHES if every == 1 else FEW_BATCHES)
         self.measured.eval()
-        samples, targets = self.data.valid_inputs, self.data.valid_targets
+        size = VALID_BATCH if isinstance(self.data, Data) else self.recipe.batch_size
+        coming = self.data.batches("valid", size)
         if every > 1:
-            some = any_of(len(samples), len(samples) // every, "glance").to(self.context.device)
-            samples, targets = samples[some], targets[some]
-        outputs: list[Tensor] = []
-        for batch in samples.split(VALID_BATCH):
+            coming = self.data.drawn("valid", self._valid_size // every, size, "glance")
+        score = score_for(self.task, self.data)
+        for stored, targets in coming:
             if should_stop():
                 return None
-            inputs = self.task.prepare(batch.clone())  # slices are views of the stored data
+            inputs = self._prepared(stored)
             with self.execution.autocast(self.context.device):
-                outputs.append(self.measured(self.execution.arrange(inputs)).float())
-        together = torch.cat(outputs)
-        outputs.clear()
-        found = self.task.metrics(together.clone(), targets.clone())
-        metrics = {f"val_{name}": value for name, value in found.items()}
-        return metrics | {"val_loss": self.task.loss(together, targets.clone()).item()}
+                score.add(self.measured(self.execution.arrange(inputs)).float(), targets)
+        return score.metrics()
 
     def _validation_stride(self) -> int:
         """1 where all validation data is to be looked at; else one in how many."""
         rungs = self.context.rungs
         if self.context.step_seconds is None or rungs is None or self.step + 1 in rungs:
             return 1
-        return max(1, min(SAMPLED_VALIDATION, len(self.data.valid_inputs) // LEAST_VALIDATED))
+        if not self.data.drawable("valid"):
+            return 1
+        return max(1, min(SAMPLED_VALIDATION, self._valid_size // LEAST_VALIDATED))
+
+    @property
+    def _valid_size(self) -> int:
+        return self.data.sizes(self.recipe.batch_size)[1]
 
     def _step_is_over(self) -> bool:
         """Whether the step has its epoch, or its seconds (and one batch at least)."""
@@ -209,13 +214,29 @@ class TrainingEvaluation(Evaluation):
         """Seconds of training so far."""
         return self.past_seconds + self.train_seconds + time.perf_counter() - self._since
 
-    def _order(self, epoch: int) -> Tensor:
-        """The order of the images in an epoch."""
-        if self.order is None or self.order[0] != epoch:
-            self.generator.manual_seed(seed_of(self.context.seed, "order", epoch))
-            order = torch.randperm(len(self.data.train_inputs), generator=self.generator)
-            self.order = epoch, order.to(self.context.device)
-        return self.order[1]
+    def _batch(self, epoch: int, batch: int) -> Batch:
+        """A batch of an epoch; the next one is there at once, any other is gone to first."""
+        if self._next != (epoch, batch) or not batch:
+            size, seed = self.recipe.batch_size, self.context.seed
+            self._coming = self.data.batches("train", size, seed=seed, epoch=epoch, start=batch)
+        found, self._next = next(self._coming), (epoch, batch + 1)
+        if batch + 1 == self.batches:
+            self._coming = iter(())  # processes that read for it have nothing to do any more
+        return found
+
+    def _prepared(self, stored: Inputs) -> Inputs:
+        """Stored inputs as the network takes them.
+
+        Raises:
+            TaskError: they came from a stream and have another shape than the task says.
+        """
+        inputs = self.task.prepare(stored)
+        if not isinstance(self.data, Data) and shape_of(inputs) != each(tuple, self.task.input_shape):
+            raise TaskError(
+                f"task {self.task.name!r}: a batch has inputs of shape {shape_of(inputs)}, and input_shape is "
+                f"{self.task.input_shape}; bring all samples to that shape (sequences: pad them to one length)"
+            )
+        return inputs
 
     def _seed_modules(self, seed: int) -> None:
         """Seeds what dropout and other modules draw from. ``torch.manual_seed`` would do; it takes 0.1 ms a call."""
@@ -254,11 +275,12 @@ class TrainingEvaluation(Evaluation):
             norm.reset_running_stats()
             norm.momentum = None  # the mean of all batches
             norm.train()
-        size, count = self.recipe.batch_size, len(self.data.train_inputs)
-        drawn = any_of(count, min(self.batches, batches) * size, self.context.seed, "statistics")
-        for index in drawn.to(self.context.device).split(size):
+        size = self.recipe.batch_size
+        count = min(self.batches, batches) * size
+        for stored, _ in self.data.drawn("train", count, size, self.context.seed, "statistics"):
+            inputs = self._prepared(stored)
             with self.execution.autocast(self.context.device):
-                self.measured(self.execution.arrange(self.task.prepare(self.data.train_inputs[index])))
+                self.measured(self.execution.arrange(inputs))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
@@ -297,20 +319,3 @@ class TrainingEvaluation(Evaluation):
 
 
 _VALUES = ("step", "seen", "batch", "rate", "seconds", "train_seconds", "past_seconds")
-
-
-def any_of(total: int, count: int, *seed: object) -> Tensor:
-    """``count`` of ``range(total)`` (all, where there are not as many), int64, drawn without repeats.
-
-    Whatever looks at a part of the data takes this one and not its head: data are often sorted, by class for example.
-
-    Args:
-        seed: what the draw follows from, on every machine.
-    """
-    generator = torch.Generator().manual_seed(seed_of(*seed))
-    return torch.randperm(total, generator=generator)[:count]
-
-
-def seed_of(*parts: object) -> int:
-    """A 63-bit seed that follows from the parts alone, on every machine."""
-    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1

@@ -27,10 +27,10 @@ from torch import nn
 
 from raynas.errors import EvaluatorError
 from raynas.evaluators.evaluator import Evaluation, Evaluator, Measurement, State, TrialContext
-from raynas.evaluators.loop import seed_of
 from raynas.evaluators.nested_state import flatten, unflatten
 from raynas.evaluators.output import require_output
 from raynas.evaluators.random_state import RandomState
+from raynas.tasks.draws import seed_of
 from raynas.tasks.task import Task
 
 if TYPE_CHECKING:

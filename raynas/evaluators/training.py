@@ -6,22 +6,25 @@ import contextlib
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from raynas import costs
-from raynas.errors import SpaceError, UserError
+from raynas.errors import SpaceError, TaskError, UserError
 from raynas.evaluators.evaluator import Evaluator, Measurement, TrialContext
 from raynas.evaluators.execution import Execution, candidates, fastest, has_bf16, rows_to_time, usable
-from raynas.evaluators.few import VALID_ROWS, affordable_rows, few_rows
-from raynas.evaluators.loop import TrainingEvaluation, any_of, seed_of
+from raynas.evaluators.few import VALID_ROWS, affordable_rows, few_rows, in_memory, shortened
+from raynas.evaluators.loop import TrainingEvaluation
 from raynas.evaluators.output import require_output
 from raynas.evaluators.recipe import Recipe
 from raynas.evaluators.timing import Pace, seconds_of
-from raynas.tasks.task import Data, Task
+from raynas.tasks.data import Data, DataSource
+from raynas.tasks.draws import any_of, seed_of
+from raynas.tasks.kinds import kind_of
+from raynas.tasks.task import Task, directions_of, metrics_of_kind
 
 if TYPE_CHECKING:
     from raynas.space import Architecture, Space
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 #: Of so many samples is the step that tells whether a network can do its arithmetic in some way.
 FEW_SAMPLES = 4
 
-#: What a training measures where the task's metrics are the usual ones.
-_USUAL_METRICS = ("val_accuracy", "val_loss", "train_loss", "lr", "images_per_second")
+#: What a training measures besides the task's own metrics.
+_ALWAYS = ("val_loss", "train_loss", "lr", "images_per_second")
 
 
 class Training(Evaluator):
@@ -53,9 +56,10 @@ class Training(Evaluator):
         self.recipe = Recipe.of({**task.recipe, **recipe})
         self.execution = execution
         self.chooses_precision = execution is None
-        self.objective, self.directions = task.objective, dict(task.directions)
+        self.objective, self.directions = task.objective, directions_of(task)
         self.default_steps = task.default_epochs
-        self._copies: dict[str, Data] = {}
+        self._batch_size_asked = "batch_size" in recipe
+        self._copies: dict[str, DataSource] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_copies": {}}
@@ -63,6 +67,11 @@ class Training(Evaluator):
     def start(self, space: Space, architecture: Architecture, context: TrialContext) -> TrainingEvaluation:
         model, recipe = self._built(space, architecture, context)
         data, way = self._data(context.device), self.execution or Execution()
+        if data.fixed_batches and (self._batch_size_asked or "batch_size" in space.network(architecture).recipe):
+            raise TaskError(
+                f"task {self.task.name!r} has a DataLoader, which makes batches of its own size, so batch_size "
+                "cannot be set or searched; give the task its Dataset, or leave batch_size out"
+            )
         if way != Execution():
             way = self._possible(model, data, way, context.device)
         return TrainingEvaluation(model, self.task, data, recipe, context, way)
@@ -91,7 +100,7 @@ class Training(Evaluator):
         if ways == [Execution()]:
             return ways[0].to_json()  # there is no choice, and nothing else to fall back on
         model, recipe = self._built(space, architecture, context)
-        data = self._data(context.device)
+        data = in_memory(self._data(context.device), recipe.batch_size, 1)
         long = replace(context, max_steps=1_000)  # so that the learning rate has somewhere to go
 
         def try_out(way: Execution) -> Callable[[], float]:
@@ -107,8 +116,8 @@ class Training(Evaluator):
             seconds, failures = usable(try_out, ways)
             ways = list(seconds)
             count = rows_to_time(seconds, FEW_SAMPLES, recipe.batch_size, context.device)
-            some = any_of(len(data.train_inputs), count, "timing").to(context.device)
-            few = Data(data.train_inputs[some], data.train_targets[some], data.valid_inputs, data.valid_targets)
+            some = any_of(len(data.train_targets), count, "timing").to(context.device)
+            few = data.take(some, some[:0])
 
         def step_of(way: Execution) -> Callable[[], None]:
             return TrainingEvaluation(copy.deepcopy(model), self.task, few, recipe, long, way).one_batch
@@ -136,11 +145,12 @@ class Training(Evaluator):
         torch.manual_seed(seed_of(context.seed, "weights"))
         return space.build(architecture, self.task.input_shape, self._input_dtype()).to(context.device), recipe
 
-    def _possible(self, model: nn.Module, data: Data, way: Execution, device: str) -> Execution:
+    def _possible(self, model: nn.Module, source: DataSource, way: Execution, device: str) -> Execution:
         """The search's way of doing the arithmetic, or the next one that this network can do; the trial's log says so.
 
         A block that knows no bfloat16, or wants its inputs contiguous, says nothing against the architecture.
         """
+        data = in_memory(source, FEW_SAMPLES, 1)
         try:
             small_steps(model, self.task, data, way, device)()
             return way
@@ -161,7 +171,7 @@ class Training(Evaluator):
     ) -> Pace:
         before = torch.get_num_threads()
         evaluation = self.start(space, architecture, replace(context, max_steps=1_000, step_seconds=None))
-        size = min(batch_size or evaluation.recipe.batch_size, len(evaluation.data.train_inputs))
+        size = evaluation.data.batch_size(batch_size or evaluation.recipe.batch_size)
         recipe = replace(evaluation.recipe, batch_size=size)
 
         def step_of() -> Callable[[], None]:
@@ -188,7 +198,7 @@ class Training(Evaluator):
 
     def preflight(self, space: Space, architecture: Architecture) -> tuple[str, ...]:
         require_output(space, architecture, self.task)
-        return _USUAL_METRICS if type(self.task).metrics is Task.metrics else ()
+        return (*kind_of(self.task).directions, *_ALWAYS) if metrics_of_kind(self.task) else ()
 
     def check(self, space: Space, architecture: Architecture, context: TrialContext) -> Measurement:
         """Two batches, and a validation on a few rows of all classes; fewer rows where a row takes long.
@@ -197,8 +207,9 @@ class Training(Evaluator):
         """
         try:
             evaluation = self.start(space, architecture, replace(context, max_steps=1, step_seconds=None))
-            size, data = evaluation.recipe.batch_size, evaluation.data
-            affordable, everything = self._affordable(evaluation), len(data.valid_inputs)
+            size = evaluation.recipe.batch_size
+            data = in_memory(evaluation.data, size)
+            affordable, everything = self._affordable(evaluation, data), len(data.valid_targets)
             attempts = dict.fromkeys(
                 (batch, min(rows, everything)) for batch, rows in (affordable, (size, VALID_ROWS), (size, everything))
             )
@@ -208,9 +219,9 @@ class Training(Evaluator):
                 except UserError:
                     raise
                 except Exception:
-                    if (batch, rows) == (size, everything):
+                    if (batch, rows) == (size, everything) and isinstance(evaluation.data, Data):
                         raise
-            raise AssertionError("the last attempt returns or raises")
+            return self._one_step(evaluation, shortened(evaluation.data), size)  # a stream, and all of its validation
         except UserError:
             raise
         except Exception as error:
@@ -219,28 +230,27 @@ class Training(Evaluator):
                 f"the architecture was {space.short_name(architecture)}"
             ) from error
 
-    def _affordable(self, evaluation: TrainingEvaluation) -> tuple[int, int]:
+    def _affordable(self, evaluation: TrainingEvaluation, data: Data) -> tuple[int, int]:
         """Rows of a batch, and of a validation, in the check: by the seconds of a small step."""
         device, size = evaluation.context.device, evaluation.recipe.batch_size
         seconds = 0.0  # a GPU is quick, and its first steps are not
         if device == "cpu":
             with contextlib.suppress(Exception):  # the step itself will say what is wrong
-                step = small_steps(evaluation.model, self.task, evaluation.data, evaluation.execution, device)
+                step = small_steps(evaluation.model, self.task, data, evaluation.execution, device)
                 seconds = min(step(), step())
         return affordable_rows(seconds / FEW_SAMPLES, size)
 
-    def _one_step(self, like: TrainingEvaluation, data: Data, batch_size: int) -> Measurement:
+    def _one_step(self, like: TrainingEvaluation, data: DataSource, batch_size: int) -> Measurement:
         recipe = replace(like.recipe, batch_size=batch_size)
         evaluation = TrainingEvaluation(like.model, self.task, data, recipe, like.context, like.execution)
         return next(evaluation.measurements())
 
-    def _input_dtype(self) -> str | None:
+    def _input_dtype(self) -> Any:
         return getattr(self.task, "input_dtype", None)
 
-    def _data(self, device: str) -> Data:
+    def _data(self, device: str) -> DataSource:
         if device not in self._copies:
-            data = self.task.data
-            self._copies[device] = Data(*(getattr(data, field.name).to(device) for field in fields(data)))
+            self._copies[device] = self.task.data.to(device)
         return self._copies[device]
 
 
@@ -249,15 +259,16 @@ def small_steps(model: nn.Module, task: Task, data: Data, way: Execution, device
     way; it returns its seconds, and raises whatever the network raises there.
     """
     network = way.place(copy.deepcopy(model), device)
-    index = any_of(len(data.train_inputs), FEW_SAMPLES, "small step").to(device)
+    index = any_of(len(data.train_targets), FEW_SAMPLES, "small step").to(device)
 
     def step() -> float:
         begun = time.perf_counter()
+        few = data.take(index, index[:0])
         with way.autocast(device):
-            outputs = network.train()(way.arrange(task.prepare(data.train_inputs[index])))
-        task.loss(outputs.float(), data.train_targets[index]).backward()
+            outputs = network.train()(way.arrange(task.prepare(few.train_inputs)))
+        task.loss(outputs.float(), few.train_targets).backward()
         with torch.no_grad(), way.autocast(device):
-            network.eval()(way.arrange(task.prepare(data.train_inputs[index])))
+            network.eval()(way.arrange(task.prepare(data.take(index, index[:0]).train_inputs)))
         if device.startswith("cuda"):
             torch.cuda.synchronize()
         return time.perf_counter() - begun

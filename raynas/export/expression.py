@@ -77,6 +77,8 @@ def literal(value: Any) -> str:
     """A literal as formatters write it: strings in double quotes."""
     if isinstance(value, tuple):
         return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(key)}: {literal(one)}" for key, one in value.items()) + "}"
     if isinstance(value, str):
         plain = repr(value)
         inner = plain[1:-1]

@@ -13,7 +13,7 @@ from raynas.export.collect import Collection, Reference
 from raynas.export.errors import ExportError
 from raynas.export.expression import Call, call, dictionary, literal
 from raynas.space.network.pruning import live_nodes
-from raynas.space.network.shapes import Layer, Shape, trace
+from raynas.space.network.shapes import Layer, Shape, is_named, trace
 from raynas.space.template.graph import Concat, Edge, Graph, Merge
 from raynas.space.template.nodes import Part
 from raynas.space.template.operation import Op
@@ -46,14 +46,14 @@ class NetworkSource:
     Args:
         collection: where the classes' own sources are collected.
         network: the filled template.
-        input_shape: of one sample.
-        input_dtype: of one sample, as torch names it (None: float32).
+        input_shape: of one sample; of several inputs, that of each by its name.
+        input_dtype: of one sample, as torch names it (None: float32); likewise.
     """
 
     collection: Collection
     network: Network
-    input_shape: Shape
-    input_dtype: str | None = None
+    input_shape: Any
+    input_dtype: Any = None
     _graphs: dict[Any, _GraphClass] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,7 +132,8 @@ class NetworkSource:
         ]
         for name, value in self._parts:
             lines.append(_assign(name, value, 8))
-        lines += ["", f"    def forward(self, x: {self._tensor}) -> {self._tensor}:"]
+        inputs = f"dict[str, {self._tensor}]" if self._is_named("") else str(self._tensor)
+        lines += ["", f"    def forward(self, x: {inputs}) -> {self._tensor}:"]
         for name, part in self.network.root.parts:
             shape = " x ".join(map(str, self._out_shape(name, part)))
             lines.append(f"        x = {_attribute('self', name)}(x)" + (f"  # {shape}" if shape else ""))
@@ -146,6 +147,10 @@ class NetworkSource:
 
     def _inside(self, path: str) -> list[Layer]:
         return [layer for layer in self._layers if layer.path == path or layer.path.startswith(f"{path}.")]
+
+    def _is_named(self, path: str) -> bool:
+        """Whether several named inputs reach a part ("": the network)."""
+        return any(is_named(layer.in_shape) for layer in (self._inside(path) if path else self._layers))
 
     def _name_graphs(self, taken: set[str]) -> None:
         taken = taken | self.collection.final_names()
@@ -171,7 +176,8 @@ class NetworkSource:
             for name in (graph.graph.input, *(name for name, _, _ in graph.nodes))
         }
         given = values[graph.graph.input]
-        lines.append(f"    def forward(self, {given}: {self._tensor}) -> {self._tensor}:")
+        inputs = f"dict[str, {self._tensor}]" if self._is_named(graph.paths[0]) else str(self._tensor)
+        lines.append(f"    def forward(self, {given}: {inputs}) -> {self._tensor}:")
         for name, merge, edges in graph.nodes:
             arrived = []
             for edge in edges:

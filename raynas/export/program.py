@@ -42,17 +42,17 @@ class Program:
 
 def write_program(
     network: Network,
-    input_shape: tuple[int, ...],
+    input_shape: Any,
     title: str,
     about: list[str],
     images: bool,
-    input_dtype: str | None = None,
+    input_dtype: Any = None,
 ) -> Program:
     """The text of ``model.py``.
 
     Args:
         network: the filled template.
-        input_shape: of one sample, without the batch.
+        input_shape: of one sample, without the batch; of several inputs, that of each by its name.
         title: the file's first line.
         about: lines that follow it.
         images: whether the network takes images, so that the file can predict on image files.
@@ -74,8 +74,6 @@ def write_program(
     collection.settle()
     load = _LOAD.format(Path=path, HERE=here, load_file=load_file)
     ends = _MAIN.format(main=main) if images else _MAIN_WITHOUT_IMAGES
-    shape = ", ".join(map(str, ("N", *input_shape)))
-    inputs = "inputs" if input_dtype in (None, "float32") else f"{input_dtype} inputs"
     outputs = ", ".join(map(str, ("N", *source.output_shape)))
     needs = "".join(f" and {package}" for package in collection.needs)
     usage = ["", "    python model.py image.png", "", f"It needs torch, safetensors and Pillow{needs}, nothing else."]
@@ -83,7 +81,7 @@ def write_program(
     pieces = [
         '"""' + "\n".join(words) + '\n"""\n',
         future + "\n\n" + "\n".join(collection.imports()) + "\n",
-        "\n" + source.text(NETWORK, f"From {inputs} of shape ({shape}) to outputs of shape ({outputs})."),
+        "\n" + source.text(NETWORK, f"From {_inputs(input_shape, input_dtype)} to outputs of shape ({outputs})."),
     ]
     blocks = collection.definitions(without=frozenset({_RUNTIME}))
     if blocks:
@@ -91,3 +89,13 @@ def write_program(
     head = "# How it is loaded and used" if images else "# How it is loaded"
     pieces += ["\n" + head + "\n\n" + collection.definitions(only=frozenset({_RUNTIME})), load, ends]
     return Program("\n".join(piece.rstrip("\n") + "\n" for piece in pieces), collection.needs)
+
+
+def _inputs(shape: Any, dtype: Any) -> str:
+    """What goes in, in words."""
+    if isinstance(shape, Mapping):
+        return "a dictionary with " + " and ".join(
+            f'"{name}": {_inputs(one, (dtype or {}).get(name))}' for name, one in shape.items()
+        )
+    words = "inputs" if dtype in (None, "float32") else f"{dtype} inputs"
+    return f"{words} of shape ({', '.join(map(str, ('N', *shape)))})"

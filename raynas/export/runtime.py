@@ -120,12 +120,24 @@ def raw_outputs(network: nn.Module, path: str | Path, preprocessing: dict[str, A
 
 
 def probabilities(network: nn.Module, path: str | Path, preprocessing: dict[str, Any]) -> dict[str, float]:
-    """The probability of each class for an image file, the likeliest first; for networks that tell classes apart."""
-    if preprocessing.get("outputs", "classes") != "classes":
+    """The probability of each class, or of each label, for an image file, the likeliest first."""
+    kind = preprocessing.get("outputs", "classes")
+    if kind not in ("classes", "labels"):
         raise ValueError("this network's outputs are no scores of classes: take raw_outputs")
     outputs = raw_outputs(network, path, preprocessing)
-    found = dict(zip(preprocessing["classes"], outputs.softmax(0).tolist(), strict=True))
+    shares = outputs.softmax(0) if kind == "classes" else outputs.sigmoid()
+    found = dict(zip(preprocessing["classes"], shares.tolist(), strict=True))
     return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def likely(found: dict[str, float], kind: str, top: int | None) -> str:
+    """Classes or labels in a line, the likeliest first: ``top`` of them, else one class, or all labels from 0.5 on."""
+    items = list(found.items())
+    if top is not None or kind == "classes":
+        chosen = items[: max(1, top or 1)]
+    else:
+        chosen = [(name, value) for name, value in items if value >= 0.5]
+    return ", ".join(f"{name} {value:.4f}" for name, value in chosen) or "no label"
 
 
 def described(outputs: Tensor, names: list[str] | None) -> str:
@@ -142,22 +154,21 @@ def described(outputs: Tensor, names: list[str] | None) -> str:
 def main(network: nn.Module) -> int:
     """Says what the network gives for each image named on the command line; returns the exit code."""
     preprocessing = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
-    classes = preprocessing.get("outputs", "classes") == "classes"
-    parser = argparse.ArgumentParser(
-        description="Says which class each image belongs to, and how probable that is."
-        if classes
-        else "Prints the network's raw outputs for each image."
-    )
+    kind = preprocessing.get("outputs", "classes")
+    about, usual = {
+        "classes": ("Says which class each image belongs to, and how probable that is.", "1"),
+        "labels": ("Says which labels each image has, and how probable each is.", "all from 0.5 on"),
+    }.get(kind, ("Prints the network's raw outputs for each image.", ""))
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image file")
-    if classes:
-        parser.add_argument("--top", type=int, default=1, metavar="N", help="show the N likeliest classes (default: 1)")
+    if usual:
+        parser.add_argument("--top", type=int, metavar="N", help=f"show the N likeliest {kind} (default: {usual})")
     arguments = parser.parse_args()
     code, read = 0, 0
     for path in arguments.images:
         try:
-            if classes:
-                found = list(probabilities(network, path, preprocessing).items())[: max(1, arguments.top)]
-                words = ", ".join(f"{name} {value:.4f}" for name, value in found)
+            if usual:
+                words = likely(probabilities(network, path, preprocessing), kind, arguments.top)
             else:
                 words = described(raw_outputs(network, path, preprocessing), preprocessing.get("classes"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -166,6 +177,6 @@ def main(network: nn.Module) -> int:
             continue
         print(f"{path}: {words}")
         read += 1
-    if read and not classes:
+    if read and not usual:
         print("these are the network's raw outputs: no softmax, sigmoid or scale was applied to them", file=sys.stderr)
     return code

@@ -40,6 +40,7 @@ from raynas.results.saved_weights import Weights, begun_dtype, chosen_trial, sav
 from raynas.results.working_folder import working_as_begun
 from raynas.spec.components import Components, input_shape
 from raynas.spec.references import TRAINING
+from raynas.tasks.data import each
 from raynas.tasks.task import Task
 from raynas.version import __version__
 
@@ -213,13 +214,13 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
     shape = (described["channels"], described["height"], described["width"])
     count = shape[0] * shape[1] * shape[2]
     pixels = torch.arange(2 * count).mul(37).remainder(256).to(torch.uint8).reshape(2, *shape)
-    if shape != tuple(task.input_shape) or not torch.equal(prepare(pixels, described), task.prepare(pixels.clone())):
+    if shape != task.input_shape or not torch.equal(prepare(pixels, described), task.prepare(pixels.clone())):
         raise TaskError(
             f"task {task.name!r} prepares its inputs otherwise than its preprocessing() says, so an exported model "
             "would see other inputs than the trained one; override preprocessing() to say what prepare() does, or "
             "return None for inputs that are not images"
         )
-    if outputs != "classes" and type(task).preprocessing is Task.preprocessing:
+    if outputs == "values" and type(task).preprocessing is Task.preprocessing:
         del described["classes"]  # numbers that nobody gave; a task's own names stay
     return {**described, "outputs": outputs}
 
@@ -250,7 +251,7 @@ def _document(result: SearchResult, record: TrialRecord, components: Components,
         "trial": record.number,
         "trial_id": record.trial_id,
         "network_id": record.network_id,
-        "input_shape": list(shape),
+        "input_shape": each(list, shape),
         "input_dtype": dtype or "float32",
         "parameters": total.params,
         "flops": total.flops,

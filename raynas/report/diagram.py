@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,7 @@ class Block:
             yield from block.walk()
 
 
-def tree(network: Network, input_shape: tuple[int, ...], dtype: str | None = None) -> Block:
+def tree(network: Network, input_shape: Any, dtype: Any = None) -> Block:
     """The blocks of a network; ``input_shape`` and ``dtype`` (None: float32) are those of one sample."""
     costs = {layer.path: layer for layer in layer_costs(network, input_shape, dtype)}
     return _block("", "network", network.root, costs, input_shape)
@@ -113,7 +113,7 @@ def _merged(merge: Any, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     return (*shapes[0][:index], total, *shapes[0][index + 1 :])
 
 
-def lines(root: Block, input_shape: tuple[int, ...], width: int | None = None) -> list[str]:
+def lines(root: Block, input_shape: Any, width: int | None = None) -> list[str]:
     """The diagram, a line a block; none is longer than ``width`` (arguments are cut off)."""
     rows: list[tuple[str, str, str, str]] = [("input", _shape(input_shape), "", "")]
     for place, block in enumerate(root.inner):
@@ -151,5 +151,7 @@ def _block_text(block: Block) -> str:
     return f"{label}: {block.kind}" + (f"({arguments})" if arguments else "")
 
 
-def _shape(shape: tuple[int, ...]) -> str:
+def _shape(shape: Any) -> str:
+    if isinstance(shape, Mapping):  # of several inputs
+        return ", ".join(f"{name} {_shape(one)}" for name, one in shape.items())
     return " x ".join(map(str, shape))

@@ -184,9 +184,7 @@ def hole(path: str, value: Any) -> dict[str, Any]:
     return {"path": path, "kind": type(value).__name__.lower(), **domain, "default": value.default}
 
 
-def architecture(
-    space: Space, filling: Architecture, input_shape: tuple[int, ...], dtype: str | None = None
-) -> dict[str, Any]:
+def architecture(space: Space, filling: Architecture, input_shape: Any, dtype: Any = None) -> dict[str, Any]:
     """A filling with its network's parameters and FLOPs (2 x multiply-adds, one sample)."""
     from raynas import costs
 

@@ -127,7 +127,7 @@ def build(
     return module.eval()
 
 
-def begun_dtype(result: SearchView) -> str | None:
+def begun_dtype(result: SearchView) -> Any:
     """The dtype of an input, as the search's journal has it; None where it does not: float32, as those searches did."""
     return (result.begun.get("task") or {}).get("input_dtype")
 

@@ -18,7 +18,6 @@ from raynas.space.walk.size import Size, size
 from raynas.space.walk.walked import WalkedTemplate
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 #: How many architectures' ids a space remembers.
@@ -180,28 +179,26 @@ class Space(WalkedTemplate):
     def _recipe_has_holes(self) -> bool:
         return any(has_holes(value) for _, value in self.recipe)
 
-    def build(self, architecture: Architecture, input_shape: tuple[int, ...], dtype: Any = None) -> nn.Module:
+    def build(self, architecture: Architecture, input_shape: Any, dtype: Any = None) -> nn.Module:
         """The plain module, freshly initialised.
 
         Args:
             architecture: a filling of this space.
-            input_shape: the shape of one sample, without the batch.
-            dtype: of the input (a ``torch.dtype`` or its name); float32 unless given.
+            input_shape: the shape of one sample, without the batch; of several inputs, that of each by its name.
+            dtype: of the input (a ``torch.dtype`` or its name); float32 unless given. Of several inputs likewise.
 
         Raises:
             SpaceError: the architecture is not of this space, or an operation does not take what reaches it.
         """
         from raynas.space.network.build import build
 
-        return build(self.network(architecture), tuple(input_shape), dtype)
+        return build(self.network(architecture), input_shape, dtype)
 
-    def check(
-        self, architecture: Architecture, input_shape: tuple[int, ...], dtype: torch.dtype | str | None = None
-    ) -> tuple[int, ...]:
+    def check(self, architecture: Architecture, input_shape: Any, dtype: Any = None) -> tuple[int, ...]:
         """The shape of what the network yields for one sample, found without building it. Errors as :meth:`build`."""
         from raynas.space.network.shapes import output_shape
 
-        return output_shape(self.network(architecture), tuple(input_shape), dtype)
+        return output_shape(self.network(architecture), input_shape, dtype)
 
     # -- for people ----------------------------------------------------------------------------------------------
 

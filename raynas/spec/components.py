@@ -283,13 +283,14 @@ def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> StoppingR
     return rule
 
 
-def input_shape(components: Components) -> tuple[int, ...] | None:
-    """The shape of one sample, where the evaluator trains on a task."""
+def input_shape(components: Components) -> Any:
+    """The shape of one sample (of several inputs: by their names), where the evaluator trains on a task."""
     return getattr(getattr(components.evaluator, "task", None), "input_shape", None)
 
 
-def input_dtype(components: Components) -> str | None:
-    """The dtype of one sample as torch names it, where the evaluator trains on a task; None: the usual float32.
+def input_dtype(components: Components) -> Any:
+    """The dtype of one sample as torch names it (of several inputs: by their names), where the evaluator trains on a
+    task; None: the usual float32.
 
     Raises:
         TaskError: the task's data is needed for it, and cannot be loaded.
@@ -306,7 +307,7 @@ def input_dtype(components: Components) -> str | None:
         ) from error
 
 
-def check_shapes(space: Space, input_shape: tuple[int, ...], dtype: str | None = None) -> None:
+def check_shapes(space: Space, input_shape: Any, dtype: Any = None) -> None:
     """Finds parts of a space that do not fit together, by its default and a few samples; nothing is built.
 
     Args:

@@ -21,6 +21,7 @@ from raynas.modules import Place, line_of, load, module_name, place_of
 from raynas.registry import attribute, find, is_file, split_file
 from raynas.space import Space
 from raynas.storage import source_copies as copies
+from raynas.tasks.kinds import KINDS, kind_of
 from raynas.tasks.task import Task
 
 #: The reference of RayNAS's own training on the task's data.
@@ -146,6 +147,11 @@ def make_task(
 
 
 def _checked(task: Any, named: str, affordable_flops: float | None) -> Task:
+    if isinstance(task, Task) and kind_of(task).classes and not hasattr(task, "num_classes"):
+        raise TaskError(
+            f"task {named!r} is a {task.kind} and does not say its num_classes; give it, or another kind: "
+            f"{', '.join(KINDS)}"
+        )
     if not hasattr(task, "input_shape") or not hasattr(task, "num_classes"):
         raise TaskError(
             f"task {named!r} is a {type(task).__name__}; a raynas.tasks.task.Task is needed (docs/own/task.py)"

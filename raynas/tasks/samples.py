@@ -6,51 +6,62 @@ A search writes both into its journal, so that an export can do without the data
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from raynas.tasks.data import Inputs, each, shape_of
+from raynas.tasks.kinds import Outputs, kind_of
 from raynas.tasks.task import Task
-
-#: ``classes``: one score a class (logits); ``values``: anything else.
-Outputs = Literal["classes", "values"]
 
 #: What says what outputs mean.
 _MEANING = frozenset({"load", "loss", "output_shape", "num_classes"})
+_CHANGED = frozenset({"loss", "output_shape", "outputs"})
 _ROWS = 256  # so many are looked at for the range, and for what the loss is
 
 
-def input_range(task: Any) -> list[float] | list[int] | None:
-    """The smallest and the largest number among some prepared training inputs; None where there is none."""
-    rows = task.prepare(task.data.train_inputs[:_ROWS].clone())
+def input_range(task: Any) -> Any:
+    """The smallest and the largest number among some prepared training inputs; None where there is none.
+
+    Of several inputs: those of each, by its name.
+    """
+    return each(_range_of, task.prepare(task.data.some("train", _ROWS)[0]))
+
+
+def _range_of(rows: Tensor) -> list[float] | list[int] | None:
     if rows.is_complex() or not rows.numel():
         return None
     low, high = rows.min().item(), rows.max().item()
     return [low, high] if math.isfinite(low) and math.isfinite(high) else None
 
 
-def sample_inputs(
-    task: Any, count: int, dtype: str | None = None, known_range: Sequence[float] | None = None
-) -> Tensor:
+def sample_inputs(task: Any, count: int, dtype: Any = None, known_range: Any = None) -> Inputs:
     """Inputs to try a network on: real rows of the task, prepared; made-up ones where its data is not there.
 
     Args:
         task: what the network was trained on.
         count: how many (fewer where the data has fewer).
-        dtype: of made-up inputs, as torch names it (None: float32).
+        dtype: of made-up inputs, as torch names it (None: float32). Of several inputs: by their names.
         known_range: smallest and largest number of made-up inputs (None: normally distributed floats, and zeros and
-            ones of other types).
+            ones of other types). Of several inputs: by their names.
     """
+    shape = task.input_shape
     try:
-        rows = task.prepare(task.data.valid_inputs[:count].clone())
-        if tuple(rows.shape[1:]) == tuple(task.input_shape):
+        rows = task.prepare(task.data.some("valid", count)[0])
+        if shape_of(rows) == each(tuple, shape):
             return rows
     except Exception:  # the data of a search may be gone, and its networks are there
         pass
-    return made_up((count, *task.input_shape), getattr(torch, dtype or "float32"), known_range)
+    if isinstance(shape, Mapping):
+        kinds, ranges = dtype or {}, known_range or {}
+        return {
+            name: made_up((count, *one), getattr(torch, kinds.get(name, "float32")), ranges.get(name))
+            for name, one in shape.items()
+        }
+    return made_up((count, *shape), getattr(torch, dtype or "float32"), known_range)
 
 
 def made_up(shape: Sequence[int], dtype: torch.dtype, known_range: Sequence[float] | None) -> Tensor:
@@ -66,30 +77,43 @@ def made_up(shape: Sequence[int], dtype: torch.dtype, known_range: Sequence[floa
 
 
 def declared_outputs(task: Any) -> Outputs | None:
-    """What the task declares in ``outputs``; None where it declares nothing.
+    """What the task declares in ``outputs``, or by its ``kind``; None where it declares nothing.
 
-    A declaration that is inherited holds only while data and loss are inherited, too.
+    A declaration that is inherited holds only while data and loss are inherited, too; a kind also with other data.
     """
     for cls in type(task).__mro__:
         if "outputs" in vars(cls):
             break
         if _MEANING & vars(cls).keys():
+            return _outputs_of_kind(task)
+    return getattr(task, "outputs", None) or _outputs_of_kind(task)
+
+
+def _outputs_of_kind(task: Any) -> Outputs | None:
+    """What the kind says that a task declares, if nothing has changed the loss since; None where it declares none."""
+    if "kind" in getattr(task, "__dict__", {}):
+        return kind_of(task).outputs if getattr(type(task), "loss", None) is Task.loss else None
+    for cls in type(task).__mro__[:-1]:
+        if "kind" in vars(cls):
+            return None if cls is Task else kind_of(task).outputs
+        if _CHANGED & vars(cls).keys():
             return None
-    return getattr(task, "outputs", None)
+    return None
 
 
 def output_kind(task: Any) -> Outputs:
     """What a network's outputs are: what the task declares (``outputs``), else ``classes`` where that is certain.
 
     It is certain where a network gives one number a class, targets are class numbers, and the loss is cross-entropy:
-    the usual one, or one that gives its value on the task's own targets. Everything else is ``values``.
+    the usual one, or one that gives its value on the task's own targets. Everything else that does not declare its
+    kind is ``values``.
     """
     declared = declared_outputs(task)
     if declared is not None:
         return declared
     if task.num_classes < 2 or tuple(task.output_shape) != (task.num_classes,):
         return "values"
-    targets = task.data.valid_targets[:_ROWS]
+    _, targets = task.data.some("valid", _ROWS)
     if targets.dtype != torch.int64 or targets.ndim != 1 or not len(targets):
         return "values"
     if getattr(type(task), "loss", None) is Task.loss:

@@ -112,17 +112,19 @@ class SpaceContract(Contract):
 
     def test_every_architecture_fits_its_task_and_learns(self, task_name: str) -> None:
         from raynas.costs import layer_costs, totals
+        from raynas.tasks.data import samples_of
 
         task = self.tasks[task_name]
         space, inputs, dtype = self.space(task), _inputs(task), getattr(task, "input_dtype", None)
+        count = samples_of(inputs)
         wanted = tuple(getattr(task, "output_shape", (task.num_classes,)))
         for architecture in self._drawn(space):
             said = dict(architecture)
             module = space.build(architecture, task.input_shape, dtype)
             outputs = module(inputs)
-            assert tuple(outputs.shape) == (len(inputs), *wanted), (
-                f"outputs of {said} have shape {tuple(outputs.shape)}; of {len(inputs)} samples this task needs "
-                f"{(len(inputs), *wanted)}: end the space with a head of its own"
+            assert tuple(outputs.shape) == (count, *wanted), (
+                f"outputs of {said} have shape {tuple(outputs.shape)}; of {count} samples this task needs "
+                f"{(count, *wanted)}: end the space with a head of its own"
             )
             assert tuple(space.check(architecture, task.input_shape, dtype)) == wanted
             assert outputs.isfinite().all(), f"outputs of {said} are not finite before any training"

@@ -9,14 +9,17 @@ import hashlib
 import math
 import pickle
 import random
-from dataclasses import fields
+from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from raynas.evaluators.evaluator import Measurement
 from raynas.objectives.objective import Objective
-from raynas.tasks.task import Data, Task
+from raynas.tasks.data import Batch, Data, DataSource, Inputs, Split, dtype_of, each, samples_of, shape_of
+from raynas.tasks.kinds import kind_of
+from raynas.tasks.task import Task, directions_of
 from raynas.testing.contract import Contract
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 _REPORTED = ("val_loss", "train_loss", "lr", "images_per_second")
 #: A pickled task may grow by so many bytes when its data have been loaded.
 _ROOM = 1_000
+#: So many batches of a stream are looked at.
+_BATCHES = 3
+_SPLITS: tuple[Split, ...] = ("train", "valid")
 
 
 class TaskContract(Contract):
@@ -53,12 +59,15 @@ class TaskContract(Contract):
         task = self.task()
         assert isinstance(task.name, str), "name is a short text"
         assert task.name, "name is a short text"
-        assert isinstance(task.input_shape, tuple), (
-            f"input_shape {task.input_shape!r} is a tuple: the shape of one prepared input, without the batch"
-        )
-        assert all(type(length) is int and length > 0 for length in task.input_shape), (
-            f"input_shape {task.input_shape!r} holds whole numbers above 0"
-        )
+        kind_of(task)  # names what is not known
+        for shape in task.input_shape.values() if isinstance(task.input_shape, Mapping) else [task.input_shape]:
+            assert isinstance(shape, tuple), (
+                f"input_shape {task.input_shape!r} is a tuple: the shape of one prepared input, without the batch (of "
+                "several inputs, a dictionary of such tuples)"
+            )
+            assert all(type(length) is int and length > 0 for length in shape), (
+                f"input_shape {task.input_shape!r} holds whole numbers above 0"
+            )
         assert task.num_classes >= 1, f"num_classes {task.num_classes!r} is the length of a network's output"
         assert task.default_epochs >= 1, f"default_epochs {task.default_epochs!r} is 1 or more"
         assert isinstance(task.objective, Objective), "objective is an Objective(metric, mode)"
@@ -74,28 +83,52 @@ class TaskContract(Contract):
 
     def test_its_data_fit_what_it_declares(self) -> None:
         task = self.task()
-        data = task.data
-        assert isinstance(data, Data), f"load() gave a {type(data).__name__}; it gives a Data(…)"
-        parts = (("train", data.train_inputs, data.train_targets), ("valid", data.valid_inputs, data.valid_targets))
-        for name, inputs, targets in parts:
-            assert len(inputs) == len(targets), f"{len(inputs)} {name}_inputs have {len(targets)} {name}_targets"
-            assert len(inputs) > 0, f"there are no {name}_inputs; a search needs some to train on and some to validate"
-            prepared = task.prepare(inputs[: self.rows].clone())
-            assert tuple(prepared.shape[1:]) == task.input_shape, (
-                f"prepare() makes of {name}_inputs samples of shape {tuple(prepared.shape[1:])}; input_shape is "
-                f"{task.input_shape}"
-            )
-            dtype = str(prepared.dtype).removeprefix("torch.")
-            assert dtype == task.input_dtype, (
-                f"prepare() gives {dtype} for {name}_inputs; input_dtype is {task.input_dtype!r}"
-            )
-            assert _finite(prepared), f"prepare() gives numbers that are not finite for {name}_inputs"
-        for kind, train, valid in (
-            ("inputs", data.train_inputs, data.valid_inputs),
-            ("targets", data.train_targets, data.valid_targets),
-        ):
-            assert train.dtype == valid.dtype, f"{kind} of the two parts have dtypes {train.dtype} and {valid.dtype}"
-            assert train.shape[1:] == valid.shape[1:], f"{kind} of the two parts have other shapes"
+        found: list[tuple[Any, Any]] = []
+        for name in _SPLITS:
+            if isinstance(task.data, Data):
+                inputs, targets = task.data.part(name)
+                for count in each(len, inputs).values() if isinstance(inputs, Mapping) else [len(inputs)]:
+                    assert count == len(targets), f"{count} {name}_inputs have {len(targets)} {name}_targets"
+                assert len(targets), f"there are no {name}_inputs; a search needs some to train on and some to validate"
+            for inputs, targets in self._batches(task, name):
+                prepared = task.prepare(inputs)
+                assert shape_of(prepared) == task.input_shape, (
+                    f"prepare() makes of {name}_inputs samples of shape {shape_of(prepared)}; input_shape is "
+                    f"{task.input_shape}"
+                )
+                assert dtype_of(prepared) == task.input_dtype, (
+                    f"prepare() gives {dtype_of(prepared)} for {name}_inputs; input_dtype is {task.input_dtype!r}"
+                )
+                assert _finite(prepared), f"prepare() gives numbers that are not finite for {name}_inputs"
+                found.append((dtype_of(inputs), shape_of(targets)))
+        assert len({repr(one) for one in found}) == 1, (
+            f"the two parts, or their batches, have inputs of other dtypes or targets of other shapes: {found}"
+        )
+
+    def test_an_epoch_goes_on_where_it_was_cut_off(self) -> None:
+        task = self.task()
+        first = self._batches(task, "train", count=2)
+        if len(first) < 2:
+            pytest.skip("there are fewer than two batches")
+        (again,) = self._batches(task, "train", start=1, count=1)
+        assert _digests(again) == _digests(first[1]), (
+            "the second batch of an epoch is another one when the epoch is read again with the same seed; let its "
+            "order and all chance follow from torch's, NumPy's or Python's own generators, which are seeded before an "
+            "epoch (a Dataset is simpler than a DataLoader: its order is made for it)"
+        )
+
+    def _batches(self, task: Task, split: Split, *, start: int = 0, count: int = _BATCHES) -> list[Batch]:
+        """Some batches of a split."""
+        size = task.data.batch_size(self.rows)
+        return list(islice(task.data.batches(split, size, seed=0, start=start), count))
+
+    def _targets(self, task: Task, split: Split) -> Tensor:
+        """All targets of a split; of a stream, those of a few batches."""
+        import torch
+
+        if isinstance(task.data, Data):
+            return task.data.part(split)[1].clone()
+        return torch.cat([targets for _, targets in self._batches(task, split)])
 
     def test_class_numbers_are_those_of_its_classes(self) -> None:
         from raynas.tasks.samples import output_kind
@@ -103,7 +136,7 @@ class TaskContract(Contract):
         task = self.task()
         if output_kind(task) != "classes":
             pytest.skip("a network's outputs are no scores of classes")
-        for targets in (task.data.train_targets, task.data.valid_targets):
+        for targets in (self._targets(task, "train"), self._targets(task, "valid")):
             assert not targets.is_floating_point(), "class numbers are whole numbers (int64)"
             low, high = int(targets.min()), int(targets.max())
             assert 0 <= low <= high < task.num_classes, (
@@ -112,8 +145,15 @@ class TaskContract(Contract):
             )
 
     def data_digest(self) -> dict[str, str]:
-        """A hash of each tensor of the data."""
-        return _digests(self.task().load())
+        """A hash of each tensor of the data; of a stream, of each in a few batches."""
+        task = self.task()
+        return self._digest_of(task.load(), task)
+
+    def _digest_of(self, data: DataSource, task: Task) -> dict[str, str]:
+        if isinstance(data, Data):
+            names = "train_inputs", "train_targets", "valid_inputs", "valid_targets"
+            return _digests(dict(zip(names, (*data.part("train"), *data.part("valid")), strict=True)))
+        return _digests({f"{split}_batches": self._batches(task, split) for split in _SPLITS})
 
     def test_its_data_are_the_same_every_time(self) -> None:
         first, second = self.data_digest(), self.data_digest()
@@ -132,14 +172,15 @@ class TaskContract(Contract):
     def test_its_data_stay_out_of_its_pickle(self) -> None:
         task = self.task()
         before = len(pickle.dumps(task))
-        digest = _digests(task.data)
+        digest = self._digest_of(task.data, task)
         assert task.data is task.data, "data is loaded once and kept; override load(), not data"
         after = pickle.dumps(task)
         assert len(after) <= before + _ROOM, (
             f"a pickled task of {before:,} bytes has {len(after):,} once its data are loaded; workers load their own: "
             "keep nothing of it in attributes, or leave it out in __getstate__()"
         )
-        assert _digests(pickle.loads(after).data) == digest
+        again = pickle.loads(after)
+        assert self._digest_of(again.data, again) == digest
 
     # --- its functions --------------------------------------------------------------------------------------------
 
@@ -147,28 +188,29 @@ class TaskContract(Contract):
         import torch
 
         task = self.task()
-        stored = task.data.valid_inputs[: self.rows]
-        together = task.prepare(stored.clone())
-        for number in range(len(stored)):
-            alone = task.prepare(stored[number : number + 1].clone())
-            assert torch.allclose(alone[0].double(), together[number].double(), rtol=1e-4, atol=1e-5), (
-                f"sample {number} is another one when it is prepared alone; prepare() must not look at the rest of the "
-                "batch: compute means and the like once, in load()"
-            )
+        stored, _ = task.data.some("valid", self.rows)
+        together = _named(task.prepare(each(torch.clone, stored)))
+        for number in range(samples_of(stored)):
+            alone = _named(task.prepare(each(lambda one, row=number: one[row : row + 1].clone(), stored)))
+            for name, one in alone.items():
+                assert torch.allclose(one[0].double(), together[name][number].double(), rtol=1e-4, atol=1e-5), (
+                    f"sample {number} is another one when it is prepared alone; prepare() must not look at the rest of "
+                    "the batch: compute means and the like once, in load()"
+                )
 
     def test_augment_follows_its_generator_alone(self) -> None:
         import torch
 
         task = self.task()
-        prepared = task.prepare(task.data.train_inputs[: self.rows].clone())
+        prepared = task.prepare(task.data.some("train", self.rows)[0])
         found = []
         for seed in (1, 2):
             torch.manual_seed(seed)
             random.seed(seed)
-            found.append(task.augment(prepared.clone(), torch.Generator().manual_seed(7)))
-        assert found[0].shape == prepared.shape, "augment() must keep the shape"
-        assert found[0].dtype == prepared.dtype, "augment() must keep the dtype"
-        assert torch.equal(*found), (
+            found.append(task.augment(each(torch.clone, prepared), torch.Generator().manual_seed(7)))
+        assert shape_of(found[0]) == shape_of(prepared), "augment() must keep the shape"
+        assert dtype_of(found[0]) == dtype_of(prepared), "augment() must keep the dtype"
+        assert _digests(found[0]) == _digests(found[1]), (
             "augment() gives another batch for the same generator; draw from the generator that it is given, and from "
             "nothing else, so that a trial that was cut off goes on as if nothing had happened"
         )
@@ -177,7 +219,7 @@ class TaskContract(Contract):
         import torch
 
         task = self.task()
-        targets = task.data.train_targets[: self.rows]
+        _, targets = task.data.some("train", self.rows)
         for smoothing in (0.0, 0.1):
             outputs = self.outputs(task, len(targets)).requires_grad_()
             loss = task.loss(outputs * 1.0, targets.clone(), smoothing)
@@ -189,7 +231,7 @@ class TaskContract(Contract):
 
     def test_its_metrics_are_numbers_of_known_names(self) -> None:
         task = self.task()
-        targets = task.data.valid_targets
+        targets = self._targets(task, "valid")
         found = [task.metrics(self.outputs(task, len(targets)), targets.clone()) for _ in range(2)]
         first, second = (Measurement(1, one, 0.0).metrics for one in found)  # says what is no number
         assert _equal(first, second), f"metrics() of the same outputs are {first} and then {second}"
@@ -199,7 +241,7 @@ class TaskContract(Contract):
             f"the objective is {task.objective.metric!r}, and a trial reports {', '.join(sorted(reported))}; a metric "
             "of metrics() has val_ before its name"
         )
-        unknown = sorted(set(task.directions) - reported)
+        unknown = sorted(set(directions_of(task)) - reported)
         assert not unknown, (
             f"directions are given for {', '.join(unknown)}; a trial reports {', '.join(sorted(reported))}"
         )
@@ -223,12 +265,24 @@ class TaskContract(Contract):
         )
 
 
-def _finite(tensor: Tensor) -> bool:
-    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
+def _named(inputs: Inputs) -> dict[str, Tensor]:
+    """Inputs by their names, also where they are one tensor."""
+    return dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
 
 
-def _digests(data: Data) -> dict[str, str]:
-    return {field.name: _digest(getattr(data, field.name)) for field in fields(data)}
+def _finite(inputs: Inputs) -> bool:
+    return all(not one.is_floating_point() or bool(one.isfinite().all()) for one in _named(inputs).values())
+
+
+def _digests(what: Any, name: str = "") -> dict[str, str]:
+    """A hash of each tensor in dictionaries, lists and pairs of them, under its place."""
+    if isinstance(what, Mapping):
+        return {key: one for name_, inner in what.items() for key, one in _digests(inner, f"{name} {name_}").items()}
+    if isinstance(what, (list, tuple)):
+        return {
+            key: one for number, inner in enumerate(what) for key, one in _digests(inner, f"{name} {number}").items()
+        }
+    return {name.strip(): _digest(what)}
 
 
 def _digest(tensor: Tensor) -> str:

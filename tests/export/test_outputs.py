@@ -15,6 +15,7 @@ from torch import nn
 from raynas.export import runtime
 from raynas.export.write import _preprocessing
 from raynas.tasks.digits import Digits
+from raynas.tasks.samples import output_kind
 from raynas.tasks.task import Data, Task
 
 
@@ -107,3 +108,44 @@ class Gone(Age):
 def test_a_task_whose_data_are_gone_is_exported_without_a_word_on_images(caplog: pytest.LogCaptureFixture) -> None:
     assert _preprocessing(Gone(), "values") is None
     assert "the data of task 'age' cannot be read (FileNotFoundError: no such file: trees.npz)" in caplog.text
+
+
+class Marked(Age):
+    """Several labels at once, by its kind."""
+
+    kind, num_classes = "multi_label", 3
+
+    def preprocessing(self) -> dict[str, Any] | None:
+        return {**(super().preprocessing() or {}), "classes": ["red", "round", "ripe"]}
+
+
+@pytest.mark.parametrize(
+    ("scores", "options", "words"),
+    [
+        ([0.0, 3.0, -1.0], [], "round 0.9526, red 0.5000"),
+        ([-1.0, -2.0, -3.0], [], "no label"),
+        ([-1.0, -2.0, -3.0], ["--top", "1"], "red 0.2689"),
+    ],
+)
+def test_labels_have_a_probability_each(
+    scores: list[float],
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert output_kind(Marked()) == "labels"
+    assert printed(Marked(), "labels", Fixed(torch.tensor(scores)), tmp_path, monkeypatch, *options) == 0
+    shown = capsys.readouterr()
+    assert shown.out.endswith(f"x.png: {words}\n")
+    assert not shown.err
+
+
+def test_labels_without_names_have_numbers() -> None:
+    class Unnamed(Marked):
+        preprocessing = Task.preprocessing
+
+    about = _preprocessing(Unnamed(), "labels")
+    assert about is not None
+    assert (about["outputs"], about["classes"]) == ("labels", ["0", "1", "2"])

@@ -120,16 +120,17 @@ def _dtype(task: Any) -> str | None:
 def _describe(reference: str, task_reference: str, seed: int) -> dict[str, Any]:
     from raynas.report import documents
     from raynas.spec.components import check_shapes
+    from raynas.tasks.data import each
 
     space, task = _make(reference, task_reference)
-    shape = tuple(task.input_shape)
+    shape = task.input_shape
     dtype = _dtype(task)
     check_shapes(space, shape, dtype)
     default, sample = space.default(), space.sample(random.Random(seed))
     return {
         "space": reference,
         "task": task_reference,
-        "input_shape": list(shape),
+        "input_shape": each(list, shape),
         "fingerprint": space.fingerprint,
         **documents.sizes(space),
         "holes": [documents.hole(path, hole) for path, hole in space.holes()],

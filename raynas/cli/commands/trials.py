@@ -151,23 +151,25 @@ def describe_trial(name: str, trial: int, json: bool) -> None:
         shape = input_shape(components)
         if shape is None:
             raise SpecError(f"search {name!r} has no task that says what shape an input has")
-        tree = diagram.tree(components.space.network(record.architecture), tuple(shape), begun_dtype(result))
+        tree = diagram.tree(components.space.network(record.architecture), shape, begun_dtype(result))
     if json:
-        print(documents.dumps(_document(record, tree, tuple(shape))))
+        print(documents.dumps(_document(record, tree, shape)))
         return
     print(f"trial {record.number} of {name}: {record.name}")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in diagram.lines(tree, tuple(shape), width):
+    for line in diagram.lines(tree, shape, width):
         print(line)
 
 
-def _document(record: Any, tree: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+def _document(record: Any, tree: Any, shape: Any) -> dict[str, Any]:
+    from raynas.tasks.data import each
+
     return {
         "trial": record.number,
         "name": record.name,
         "trial_id": record.trial_id,
         "network_id": record.network_id,
-        "input_shape": list(shape),
+        "input_shape": each(list, shape),
         "output_shape": list(tree.shape),
         "parameters": tree.params,
         "flops": tree.flops,

@@ -178,8 +178,10 @@ def print_spaces(entries: list[dict[str, Any]]) -> None:
 def print_description(document: dict[str, Any]) -> None:
     """A space: holes, size, default and sample."""
     console = make_console()
-    shape = "x".join(str(length) for length in document["input_shape"])
-    say(console, f"{document['space']} for task {document['task']} (inputs {shape})")
+    shapes = document["input_shape"]
+    named = shapes.items() if isinstance(shapes, dict) else [("", shapes)]
+    words = ", ".join(f"{name} {'x'.join(map(str, shape))}".lstrip() for name, shape in named)
+    say(console, f"{document['space']} for task {document['task']} (inputs {words})")
     say(console, f"{_size(document)}, {counted(len(document['holes']), 'hole')}")
     console.print()
     table = make_table("hole", "kind", "values", "default", "sample")

@@ -326,7 +326,8 @@ class _Plan:
     def _batch(self, size: Size | None, affordable: float, pace: Pace, full: float) -> tuple[int, Pace]:
         """The batch size: smaller where a trial has few steps, larger where that trains far more images a second."""
         batch = pace.batch_size
-        if self.asked.batch_size is not None or "recipe.batch_size" in self.components.space.holes():
+        decided = self.asked.batch_size is not None or "recipe.batch_size" in self.components.space.holes()
+        if decided or self.speed.fixed_batches:
             return batch, pace
         if budget.smaller_batch(batch, full / pace.train_seconds):
             half = self.speed.pace(size, affordable, batch_size=batch // 2)

@@ -79,8 +79,18 @@ class Speed:
         """How many there are to train on, and to validate with."""
         task = self.components.evaluator.task or self.components.task
         with _measuring():
-            train = int(getattr(task, "train_size", 0) or len(task.data.train_inputs))
-            return train, int(getattr(task, "valid_size", 0) or len(task.data.valid_inputs))
+            known = int(getattr(task, "train_size", 0)), int(getattr(task, "valid_size", 0))
+            if all(known):
+                return known
+            recipe = getattr(self.components.evaluator, "recipe", None)
+            there = task.data.sizes(64 if recipe is None else recipe.batch_size)
+            return known[0] or there[0], known[1] or there[1]
+
+    @property
+    def fixed_batches(self) -> bool:
+        """Whether no setting changes the size of training batches, since the task's own ``DataLoader`` makes them."""
+        task = self.components.evaluator.task or self.components.task
+        return not getattr(task, "train_size", 0) and task.data.fixed_batches  # pictures need not be decoded for this
 
     @property
     def _context(self) -> TrialContext:

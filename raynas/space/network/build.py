@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.errors import SpaceError
 from raynas.space.network.pruning import live_nodes
-from raynas.space.network.shapes import Shape, trace
+from raynas.space.network.shapes import trace
 from raynas.space.template.graph import Concat, Graph
 from raynas.space.template.nodes import Part
 from raynas.space.template.operation import Op
@@ -15,18 +15,17 @@ from raynas.space.template.structure import Chain
 from raynas.space.walk.fill import Network
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
-def build(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> nn.Module:
+def build(network: Network, input_shape: Any, dtype: Any = None) -> nn.Module:
     """Builds the module, with the torch generator's current state for its initial weights.
 
     Parameters are named by their modules' paths. What is not computed (absent edges, dead ends) is not built.
 
     Args:
         network: a filled template.
-        input_shape: the shape of one sample, without the batch.
+        input_shape: the shape of one sample, without the batch; of several inputs, that of each by its name.
         dtype: of the input; float32 unless given.
 
     Raises:

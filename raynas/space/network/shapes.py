@@ -3,12 +3,15 @@
 Each operation is built once on the ``meta`` device and run on a batch of two. The answer is remembered by (class,
 arguments, input shape, dtype), so a second network that uses the operation costs microseconds per layer. Shapes are
 those of one sample, without the batch dimension.
+
+A network may have several inputs, by their names: the first operations then get a dictionary of tensors, of which
+``raynas.blocks.Pick`` takes one. Within this module the shapes of such a dictionary are a tuple of pairs.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Queue
@@ -85,13 +88,14 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         _limit = before
 
 
-def layers(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> list[Layer]:
+def layers(network: Network, input_shape: Any, dtype: Any = None) -> list[Layer]:
     """The operations of a network in the order in which they run.
 
     Args:
         network: a filled template.
-        input_shape: the shape of one sample, as (C, H, W).
-        dtype: of the input; float32 unless given (token sequences: ``torch.int64``).
+        input_shape: the shape of one sample, as (C, H, W); of several inputs, that of each by its name.
+        dtype: of the input, a ``torch.dtype`` or its name; float32 unless given (token sequences: ``torch.int64``). Of
+            several inputs, that of each by its name.
 
     Raises:
         SpaceError: an operation cannot be built or does not take its input; the message names its path, its arguments,
@@ -100,20 +104,47 @@ def layers(network: Network, input_shape: Shape, dtype: torch.dtype | str | None
     return trace(network, input_shape, dtype)[0]
 
 
-def output_shape(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> Shape:
+def output_shape(network: Network, input_shape: Any, dtype: Any = None) -> Shape:
     """The shape of what the network yields for one sample. Arguments and errors as for :func:`layers`."""
     return trace(network, input_shape, dtype)[1]
 
 
-def trace(network: Network, input_shape: Shape, dtype: torch.dtype | str | None = None) -> tuple[list[Layer], Shape]:
+def trace(network: Network, input_shape: Any, dtype: Any = None) -> tuple[list[Layer], Shape]:
     """Both: the layers, and the output's shape."""
+    flow = _Flow()
+    shape, _ = flow.part("", network.root, _signal(input_shape, dtype))
+    return flow.layers, shape
+
+
+def _signal(shape: Any, dtype: Any) -> tuple[Any, Any]:
+    """What enters a network, hashable."""
     import torch
 
-    if isinstance(dtype, str):
-        dtype = getattr(torch, dtype)
-    flow = _Flow()
-    shape, _ = flow.part("", network.root, (tuple(input_shape), dtype or torch.float32))
-    return flow.layers, shape
+    def of(one: Any) -> torch.dtype:
+        return getattr(torch, one) if isinstance(one, str) else one or torch.float32
+
+    if not isinstance(shape, Mapping):
+        return tuple(shape), of(dtype)
+    dtypes = dtype if isinstance(dtype, Mapping) else dict.fromkeys(shape, dtype)
+    return tuple((name, tuple(one)) for name, one in shape.items()), tuple(of(dtypes.get(name)) for name in shape)
+
+
+def is_named(shape: Any) -> bool:
+    """Whether a shape, as layers have it, is that of several inputs by their names."""
+    return bool(shape) and isinstance(shape[0], tuple)
+
+
+def example(make: Callable[..., torch.Tensor], batch: int, shape: Any, dtype: Any, device: str) -> Any:
+    """A batch of a shape, as layers have it: a tensor, or several by their names.
+
+    Args:
+        make: ``torch.zeros`` or ``torch.ones``.
+    """
+    if not is_named(shape):
+        return make((batch, *shape), dtype=dtype, device=device)
+    return {
+        name: make((batch, *one), dtype=kind, device=device) for (name, one), kind in zip(shape, dtype, strict=True)
+    }
 
 
 class _Flow:
@@ -139,6 +170,11 @@ class _Flow:
         signals = {graph.input: signal}
         for name, merge, edges in live_nodes(graph):
             arrived = [self.part(edge_path(path, name, edge), edge.part, signals[edge.sources[0]]) for edge in edges]
+            if any(is_named(shape) for shape, _ in arrived):
+                raise SpaceError(
+                    f"{below(path, name)}: several named inputs arrive where one tensor is needed; begin each edge "
+                    "from them with op(Pick, NAME) (raynas.blocks)"
+                )
             described = ", ".join(
                 f"{edge.label}: {tuple(shape)}" for edge, (shape, _) in zip(edges, arrived, strict=True)
             )
@@ -180,7 +216,10 @@ def arguments_for(op: Op, shape: Shape) -> dict[str, Any]:
     """The constructor's arguments: those given, and those filled from the input's shape."""
     arguments = op.kwargs
     for name in constructor(op.cls).from_shape:
-        if name not in arguments and shape:
+        if is_named(shape):
+            if name not in arguments and FROM_SHAPE[name] == "whole":
+                arguments[name] = dict(shape)
+        elif name not in arguments and shape:
             rule = FROM_SHAPE[name]
             arguments[name] = tuple(shape) if rule == "whole" else shape[0] if rule == "first" else shape[-1]
     return arguments
@@ -219,7 +258,13 @@ def _measure(op: Op, shape: Shape, dtype: Any) -> _Answer:
         return _Answer(arguments, shape, dtype, 0, error=str(refusal))
     except Exception as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        return _Answer(arguments, shape, dtype, 0, error=f"cannot take an input of shape {shape}: {words[:400]}")
+        return _Answer(arguments, shape, dtype, 0, error=f"cannot take {_inputs_of(shape)}: {words[:400]}")
+
+
+def _inputs_of(shape: Any) -> str:
+    if not is_named(shape):
+        return f"an input of shape {shape}"
+    return f"the inputs {', '.join(f'{name} {one}' for name, one in shape)} (op(Pick, NAME) takes one of them)"
 
 
 def _on_zeros_or_ones(module: torch.nn.Module, shape: Shape, dtype: Any, device: str) -> Any:
@@ -231,12 +276,12 @@ def _on_zeros_or_ones(module: torch.nn.Module, shape: Shape, dtype: Any, device:
 
     with torch.no_grad():
         try:
-            return module(torch.zeros(shape, dtype=dtype, device=device))
+            return module(example(torch.zeros, BATCH, shape, dtype, device))
         except Exception:
             if device == "meta":
                 raise
             try:
-                return module(torch.ones(shape, dtype=dtype, device=device))
+                return module(example(torch.ones, BATCH, shape, dtype, device))
             except Exception:
                 pass
             raise
@@ -278,7 +323,7 @@ def _run(op: Op, arguments: dict[str, Any], shape: Shape, dtype: Any, device: st
         module = op.cls(**arguments)
     module = module.to(device).eval()  # eval: no running statistics are touched
     params = sum(parameter.numel() for parameter in module.parameters())
-    output = _on_zeros_or_ones(module, (BATCH, *shape), dtype, device)
+    output = _on_zeros_or_ones(module, shape, dtype, device)
     if not isinstance(output, torch.Tensor):
         raise _Refused(
             f"yields a {type(output).__name__} for an input of shape {shape}; an operation yields one tensor: "
