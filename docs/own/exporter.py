@@ -26,10 +26,9 @@ class HalfPrecision(Exporter):
         image becomes an input (``preprocessing``), and all of architecture.json (``about``).
         """
         module = network.build(weights).half()  # a plain nn.Module in eval mode; build() makes a new one each time
-        batches = tuple(
-            torch.cat([half(batch), half(batch)]) for batch in network.samples
-        )  # real inputs, more than one
-        any_size = tuple({0: torch.export.Dim.DYNAMIC} for _ in batches)
+        # Real inputs, more than one; arguments() makes of them what the network is called with.
+        batches = network.arguments([torch.cat([half(batch), half(batch)]) for batch in network.samples])
+        any_size = network.arguments([{0: torch.export.Dim.DYNAMIC} for _ in network.samples])
         program = torch.export.export(module, batches, dynamic_shapes=any_size)
         torch.export.save(program, folder / "half.pt2")
         if network.class_names is not None:

@@ -61,7 +61,8 @@ def compare(chosen: Format, network: TrainedNetwork, expected: Tensor, scratch: 
         if loaded is None:
             return None
         with torch.no_grad():
-            outputs = torch.as_tensor(loaded(*(batch.clone() for batch in network.samples))).to(expected.dtype)
+            arguments = network.arguments([batch.clone() for batch in network.samples])
+            outputs = torch.as_tensor(loaded(*arguments)).to(expected.dtype)
     except UserError:
         raise
     except (Exception, SystemExit) as error:

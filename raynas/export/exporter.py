@@ -9,16 +9,18 @@ place are done for every format alike (``raynas.export.write``).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from raynas.space.network.build import build
 from raynas.space.walk.fill import Network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from raynas.tasks.samples import Outputs
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class TrainedNetwork:
     Attributes:
         title: one line that says what it is and where it is from.
         network: the filled template. The weights are named after the paths of its modules.
-        inputs: what the network takes, in the order of its arguments.
+        inputs: what the network takes: one tensor; or, where ``named``, a dict of several by their names.
         outputs: what it gives.
-        output_kind: ``"classes"`` (one score for each class, whose softmax is a probability) or ``"values"`` (anything
-            else).
+        output_kind: ``"classes"`` (one score for each class, whose softmax is a probability), ``"labels"`` (one score
+            for each label, whose sigmoid is a probability) or ``"values"`` (anything else).
         samples: a batch for each of the inputs, to try the network on: real ones where the task's data can be read.
         preprocessing: how an image becomes an input (``raynas.tasks.task.Task.preprocessing``); None where inputs are
             not images.
+        named: whether its only argument is a dict with the inputs by their names.
         about: the content of ``architecture.json`` (docs/json.md), still without what the exporter needs.
     """
 
@@ -57,16 +60,41 @@ class TrainedNetwork:
     network: Network
     inputs: tuple[TensorSpec, ...]
     outputs: TensorSpec
-    output_kind: Literal["classes", "values"]
+    output_kind: Outputs
     samples: tuple[Tensor, ...] = field(repr=False)
     preprocessing: Mapping[str, Any] | None
     about: Mapping[str, Any] = field(repr=False)
+    named: bool = False
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one sample, as ``Task.input_shape`` has it."""
+        return self._by_name([one.shape for one in self.inputs])
+
+    @property
+    def input_dtype(self) -> Any:
+        """The dtype of one sample, as ``Task.input_dtype`` has it."""
+        return self._by_name([one.dtype for one in self.inputs])
+
+    def arguments(self, batches: Sequence[Any]) -> tuple[Any, ...]:
+        """What the network is called with: ``module(*network.arguments(network.samples))``.
+
+        Args:
+            batches: one for each of the inputs, in their order; or something else that goes with each.
+        """
+        return (self._by_name(batches),)
+
+    def _by_name(self, values: Sequence[Any]) -> Any:
+        if self.named:
+            return {spec.name: value for spec, value in zip(self.inputs, values, strict=True)}
+        (only,) = values
+        return only
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names of the classes in the order of the outputs; None where outputs are no classes, or have no names."""
+        """The names of the classes, or labels, in the order of the outputs; None where these are neither."""
         names = None if self.preprocessing is None else self.preprocessing.get("classes")
-        return None if names is None or self.output_kind != "classes" else tuple(map(str, names))
+        return None if names is None or self.output_kind == "values" else tuple(map(str, names))
 
     def build(self, weights: Mapping[str, Tensor]) -> nn.Module:
         """A new plain module with these weights, in eval mode, on the CPU. It holds a copy of them.
@@ -74,8 +102,7 @@ class TrainedNetwork:
         Args:
             weights: parameters and buffers by their names in the module.
         """
-        (only,) = self.inputs
-        module = build(self.network, only.shape, only.dtype)
+        module = build(self.network, self.input_shape, self.input_dtype)
         module.load_state_dict(weights)
         return module.eval()
 

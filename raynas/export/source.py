@@ -30,13 +30,13 @@ class SourceExporter(Exporter):
     def write(self, network: TrainedNetwork, weights: Mapping[str, Tensor], folder: Path) -> Written:
         from safetensors.torch import save
 
-        (only,), about = network.inputs, network.about
+        about = network.about
         lines = [
             f"Written by RayNAS {__version__} from the source of the search's own blocks.",
             f"The weights are in {WEIGHTS}, what is known of the network in {ARCHITECTURE}.",
         ]
         images = network.preprocessing is not None
-        program = write_program(network.network, only.shape, network.title, lines, images, only.dtype)
+        program = write_program(network.network, network.input_shape, network.title, lines, images, network.input_dtype)
         (folder / PROGRAM).write_text(program.text, encoding="utf-8")
         ids = json.dumps({key: about[key] for key in ("trial_id", "network_id", "name")})
         (folder / WEIGHTS).write_bytes(save(dict(weights), metadata={"format": "pt", "raynas": ids}))

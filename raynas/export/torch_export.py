@@ -27,8 +27,8 @@ class TorchExporter(Exporter):
     def write(self, network: TrainedNetwork, weights: Mapping[str, Tensor], folder: Path) -> Written:
         import torch
 
-        batches = tuple(torch.cat([batch, batch]) for batch in network.samples)  # of one, a batch would be fixed
-        open_batch = tuple({0: torch.export.Dim.DYNAMIC} for _ in batches)
+        batches = network.arguments([torch.cat([one, one]) for one in network.samples])  # of one it would be fixed
+        open_batch = network.arguments([{0: torch.export.Dim.DYNAMIC} for _ in network.samples])
         try:
             program = torch.export.export(network.build(weights), batches, dynamic_shapes=open_batch)
         except Exception as error:

@@ -138,16 +138,19 @@ def _trained(
     built = components.space.build(record.architecture, shape, dtype)
     built.load_state_dict(weights.tensors)
     with torch.no_grad():
-        expected = built.eval()(samples.clone())
+        expected = built.eval()(each(torch.clone, samples))
+    named = isinstance(shape, Mapping)
+    shapes, dtypes = (shape, dtype or {}) if named else ({"input": shape}, {"input": dtype})
     network = TrainedNetwork(
         title=_title(result, record),
         network=components.space.network(record.architecture),
-        inputs=(TensorSpec("input", tuple(shape), dtype or "float32"),),
+        inputs=tuple(TensorSpec(name, tuple(one), dtypes.get(name) or "float32") for name, one in shapes.items()),
         outputs=TensorSpec("output", tuple(expected.shape[1:]), str(expected.dtype).removeprefix("torch.")),
         output_kind=kind,
-        samples=(samples,),
+        samples=tuple(samples[name] for name in shapes) if named else (samples,),
         preprocessing=_preprocessing(the_task, kind),
         about={**_document(result, record, components, weights), "outputs": kind},
+        named=named,
     )
     return network, expected
 
