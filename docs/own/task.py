@@ -17,7 +17,7 @@ class Wine(Task):
     name = "wine"
     input_shape = (13,)  # of one prepared input, without the batch; images: (channels, height, width)
     num_classes = 3
-    # A classification unless it says otherwise; kind = "regression" or "multi_label": see kinds.md. class_weights, too.
+    # It is a classification. For regression, several labels at once, class weights, several inputs: see kinds.md.
     # Trials are compared by this: a metric from metrics() below, with val_ before it, or val_loss ("min").
     objective = Objective("val_accuracy", "max")
     # Whether large or small values of the other metrics are better, for --metric; for val_loss this is known.

@@ -217,7 +217,9 @@ def _preprocessing(task: Any, outputs: str = "classes") -> dict[str, Any] | None
     shape = (described["channels"], described["height"], described["width"])
     count = shape[0] * shape[1] * shape[2]
     pixels = torch.arange(2 * count).mul(37).remainder(256).to(torch.uint8).reshape(2, *shape)
-    if shape != task.input_shape or not torch.equal(prepare(pixels, described), task.prepare(pixels.clone())):
+    if shape != each(tuple, task.input_shape) or not torch.equal(
+        prepare(pixels, described), task.prepare(pixels.clone())
+    ):
         raise TaskError(
             f"task {task.name!r} prepares its inputs otherwise than its preprocessing() says, so an exported model "
             "would see other inputs than the trained one; override preprocessing() to say what prepare() does, or "

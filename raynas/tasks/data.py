@@ -30,8 +30,10 @@ T = TypeVar("T")
 class DataSource(ABC):
     """Where batches come from, split for a search. Batches are copies: they may be changed in place."""
 
-    #: Whether training batches have a size of their own, whatever a recipe says.
-    fixed_batches: bool = False
+    @property
+    def fixed_batches(self) -> bool:
+        """Whether training batches have a size of their own, whatever a recipe says."""
+        return False
 
     @abstractmethod
     def batch_size(self, wanted: int) -> int:

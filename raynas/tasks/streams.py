@@ -10,9 +10,9 @@ worker processes), so what a data set draws at random is the same again, too.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, NoReturn
 
 import torch
@@ -106,13 +106,14 @@ class Streams(DataSource):
         if _is_map_style(self.train):
             return len(self.train) // batch_size
         loader = isinstance(self.train, DataLoader)
-        dataset, workers = (self.train.dataset, self.train.num_workers) if loader else (self.train, self.workers)
+        dataset: Any = self.train.dataset if loader else self.train
+        workers = self.train.num_workers if loader else self.workers
         try:
             if not isinstance(dataset, IterableDataset):
                 return len(self.train)
             # Each of the processes has its share of the samples, and drops those that make no whole batch.
             shares = max(1, workers)
-            return shares * (len(dataset) // shares // batch_size)  # type: ignore[arg-type]
+            return shares * (len(dataset) // shares // batch_size)
         except (TypeError, NotImplementedError):
             return None
 
@@ -143,7 +144,9 @@ class Streams(DataSource):
             yield from self._rows(split, rows[:whole], batch_size, (seed, epoch), start)
             return
         number = 0
-        for number, batch in enumerate(islice(self._in_its_order(split, batch_size, (seed, epoch)), total), start=1):
+        for number, batch in enumerate(
+            itertools.islice(self._in_its_order(split, batch_size, (seed, epoch)), total), start=1
+        ):
             if number > start:
                 yield self._checked(batch, split, number)
         if split == "train" and total is not None and number < total:
@@ -214,18 +217,18 @@ class Streams(DataSource):
         """Batches of some rows of a map-style data set."""
         if not len(rows):
             raise self._error(split, "is empty")
-        groups = RowGroups(rows, batch_size, (*seed, split), start)
+        groups: Any = RowGroups(rows, batch_size, (*seed, split), start)
         loader: Any = DataLoader(
             SeededRows(getattr(self, split)),
-            batch_sampler=groups,  # type: ignore[arg-type]  # what it yields goes to __getitems__ as it is
+            batch_sampler=groups,  # what it yields goes to __getitems__ as it is
             num_workers=min(self.workers, len(groups)),
             generator=torch.Generator(),  # it draws a seed, which each batch then replaces: not from the process's
             pin_memory=self.device.startswith("cuda"),
         )
-        iterator = None
+        iterator: Any = None
         for number in range(start + 1, start + len(groups) + 1):
             try:
-                iterator = iterator or iter(loader)
+                iterator = iter(loader) if iterator is None else iterator
                 batch = next(iterator)
             except Exception as error:
                 self._refuse(error, split, number)
@@ -240,21 +243,21 @@ class Streams(DataSource):
             whole: training batches of an ``IterableDataset`` are whole ones; else the last one, too, is there.
         """
         what = getattr(self, split)
+        loader: Any
         if isinstance(what, DataLoader):
             loader = copy.copy(what)  # one with persistent workers has but one iterator at a time
             loader._iterator = None
         else:
             drop = whole and split == "train"
             loader = DataLoader(what, batch_size, num_workers=self.workers, drop_last=drop)
-        iterator, number = None, 0
-        while True:
-            number += 1
+        iterator: Any = None
+        for number in itertools.count(1):
             try:
                 with seeded(seed_of(*seed, split, number)) as first:
                     if iterator is None:
                         for drawing in (loader, loader.sampler, loader.batch_sampler):
                             if getattr(drawing, "generator", None) is not None:
-                                drawing.generator.manual_seed(first)  # type: ignore[union-attr]
+                                drawing.generator.manual_seed(first)
                         iterator = iter(loader)
                     batch = next(iterator, _END)
             except Exception as error:
