@@ -255,13 +255,15 @@ def step_seconds(spec: ResolvedSpec) -> float | None:
 def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> StoppingRule:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
     scheduler = _class_named("raynas.schedulers", spec, folder, "record")
-    several = isinstance(spec, ResolvedSpec) and getattr(scheduler, "several", False)
+    several: Mapping[str, Any] = {}
+    if getattr(scheduler, "several", False) and isinstance(spec, ResolvedSpec):
+        several = {"modes": spec.objectives.modes}
     rule: StoppingRule = scheduler(
         spec.epochs,
         mode=spec.mode,
         grace_period=spec.grace_period,
         reduction_factor=spec.reduction_factor,
-        **({"modes": spec.objectives.modes} if several else {}),
+        **several,
     )
     return rule
 
