@@ -40,7 +40,8 @@ from raynas.spec.components import (
     settled_finalists,
     with_limits,
 )
-from raynas.spec.constraints import require_feasible
+from raynas.spec.constraints import constraints_of, require_feasible
+from raynas.spec.costs import cost_models, metrics_of
 from raynas.spec.reading import read_spec
 from raynas.spec.references import TRAINING, source_of
 from raynas.spec.settings import ResolvedSpec, SearchSpec, Settings
@@ -155,8 +156,7 @@ def _prepare(
     for group, which in SETTING_OF.items():
         if not asked[which].startswith("<"):
             require_known(group, asked[which])
-    for cost in asked.costs:
-        require_known("raynas.costs", cost)
+    constraints_of(asked, metrics_of(cost_models(asked)))
     trains = asked.evaluator == TRAINING or is_file(asked.evaluator)
     own = any(asked[which].startswith("<") or is_file(asked[which]) for which in ("space", "task", "evaluator"))
     paths.home_folder()  # Ray cannot be imported without one

@@ -57,8 +57,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
 #: The fields that an event may have besides.
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "search_started": ("objectives", "constraints", "working_folder", "plan", "warm_start"),
-    "session_started": ("decisions", "explanation", "files", "void", "left_out"),
-    "trial_proposed": ("params", "flops", "repeat_of", "repeat", "refused", "beyond", "infeasible", "costs"),
+    "session_started": ("decisions", "explanation", "files", "left_out", "void"),
+    "trial_proposed": ("params", "flops", "costs", "repeat_of", "repeat", "refused", "beyond", "infeasible"),
     "trial_ended": ("rung",),
     "session_ended": ("recommended",),
 }

@@ -10,7 +10,7 @@ import random
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -270,15 +270,15 @@ def step_seconds(spec: ResolvedSpec) -> float | None:
 def make_rule(spec: SearchSpec, folder: SearchFolder | None = None) -> StoppingRule:
     """The scheduler's stopping rule (``folder``: the begun search's)."""
     scheduler = _class_named("raynas.schedulers", spec, folder, "record")
-    more = {}
-    if isinstance(spec, ResolvedSpec) and getattr(scheduler, "several", False):
-        more["modes"] = spec.objectives.modes
+    several: Mapping[str, Any] = {}
+    if getattr(scheduler, "several", False) and isinstance(spec, ResolvedSpec):
+        several = {"modes": spec.objectives.modes}
     rule: StoppingRule = scheduler(
         spec.epochs,
         mode=spec.mode,
         grace_period=spec.grace_period,
         reduction_factor=spec.reduction_factor,
-        **more,
+        **several,
     )
     return rule
 

@@ -13,6 +13,8 @@ from raynas.journal import History
 from raynas.objectives import Objective, Objectives
 from raynas.schedulers.replay import replay
 from raynas.schedulers.rungs import Decision, GeometricRule, Rungs, StoppingRule
+from raynas.spec.components import make_rule
+from raynas.spec.settings import ResolvedSpec
 from raynas.testing import SchedulerContract
 from raynas.testing.scheduler import drive
 
@@ -120,3 +122,9 @@ def test_a_resumed_search_enters_the_vectors() -> None:
 def test_a_direction_that_there_is_not_is_refused() -> None:
     with pytest.raises(SpecError, match="objective mode 'up' is not known"):
         Rungs(9, modes=("max", "up"))  # type: ignore[arg-type]
+
+
+def test_a_search_makes_it_with_the_directions_of_its_objectives() -> None:
+    values = {"scheduler": f"{__file__}:LessBeaten", "epochs": 9}
+    rule = make_rule(ResolvedSpec.of_journal(values, name="s", objective=Objective("loss", "min")))
+    assert (type(rule).__name__, rule.several, rule.mode, rule.modes) == ("LessBeaten", True, "min", ("min",))

@@ -159,7 +159,8 @@ class Memory:
         for number in numbers:
             record = history.trials[number]
             state = TrialState.PRUNED
-            if record.state == "completed" and self._usable[number][0] == top > INFEASIBLE:
+            at_top = record.score is not None and record.score[0] == top and history.feasible(record)
+            if record.state == "completed" and at_top:
                 state = TrialState.COMPLETE
             known = self._frozen.get(number)
             if known is None or known.state != state:
