@@ -131,18 +131,18 @@ class Data(DataSource):
         if split == "valid":
             for first in range(start * batch_size, len(targets), batch_size):
                 rows = slice(first, first + batch_size)
-                yield each(lambda one, rows=rows: one[rows].clone(), inputs), targets[rows].clone()  # not views
+                yield taken(inputs, rows, copy=True), targets[rows].clone()  # not views
             return
         order = order_of(len(targets), seed, "order", epoch).to(targets.device)
         # Full batches only: every sample has the same chance, as each epoch leaves others over.
         for number in range(start, len(targets) // batch_size):
             index = order[number * batch_size : (number + 1) * batch_size]
-            yield each(lambda one, index=index: one[index], inputs), targets[index]
+            yield taken(inputs, index), targets[index]
 
     def drawn(self, split: Split, count: int, batch_size: int, *seed: object) -> Iterator[Batch]:
         inputs, targets = self.part(split)
         for index in any_of(len(targets), count, *seed).to(targets.device).split(batch_size):
-            yield each(lambda one, index=index: one[index], inputs), targets[index]
+            yield taken(inputs, index), targets[index]
 
     def some(self, split: Split, count: int) -> Batch:
         inputs, targets = self.part(split)
@@ -166,6 +166,11 @@ def each(function: Callable[[Any], T], inputs: Inputs) -> Any:
     if isinstance(inputs, Mapping):
         return {name: function(one) for name, one in inputs.items()}
     return function(inputs)
+
+
+def taken(inputs: Inputs, rows: Tensor | slice, *, copy: bool = False) -> Any:
+    """Some rows of inputs; of a slice, views unless ``copy``."""
+    return each(lambda one: one[rows].clone() if copy else one[rows], inputs)
 
 
 def samples_of(inputs: Inputs) -> int:

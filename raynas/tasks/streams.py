@@ -107,13 +107,15 @@ class Streams(DataSource):
             return len(self.train) // batch_size
         loader = isinstance(self.train, DataLoader)
         dataset: Any = self.train.dataset if loader else self.train
+        whole: Any = self.train  # with the batches of a loader
         workers = self.train.num_workers if loader else self.workers
         try:
-            if not isinstance(dataset, IterableDataset):
-                return len(self.train)
+            length = len(dataset) if isinstance(dataset, IterableDataset) else None  # type: ignore[arg-type]  # may have one
+            if length is None:
+                return len(whole)
             # Each of the processes has its share of the samples, and drops those that make no whole batch.
             shares = max(1, workers)
-            return shares * (len(dataset) // shares // batch_size)
+            return shares * (length // shares // batch_size)
         except (TypeError, NotImplementedError):
             return None
 
@@ -122,8 +124,9 @@ class Streams(DataSource):
         found = []
         for split, limit in (("train", self.epoch_batches(size)), ("valid", self.valid_batches)):
             what = getattr(self, split)
+            dataset: Any = what.dataset if isinstance(what, DataLoader) else what
             try:
-                total = len(what.dataset if isinstance(what, DataLoader) else what)
+                total = len(dataset)
             except (TypeError, NotImplementedError):
                 total = None
             if limit is not None and (total is None or limit < total // size):
@@ -218,8 +221,9 @@ class Streams(DataSource):
         if not len(rows):
             raise self._error(split, "is empty")
         groups: Any = RowGroups(rows, batch_size, (*seed, split), start)
+        dataset: Any = SeededRows(getattr(self, split))
         loader: Any = DataLoader(
-            SeededRows(getattr(self, split)),
+            dataset,
             batch_sampler=groups,  # what it yields goes to __getitems__ as it is
             num_workers=min(self.workers, len(groups)),
             generator=torch.Generator(),  # it draws a seed, which each batch then replaces: not from the process's

@@ -17,7 +17,7 @@ import pytest
 
 from raynas.evaluators.evaluator import Measurement
 from raynas.objectives.objective import Objective
-from raynas.tasks.data import Batch, Data, DataSource, Inputs, Split, dtype_of, each, samples_of, shape_of
+from raynas.tasks.data import Batch, Data, DataSource, Inputs, Split, dtype_of, each, samples_of, shape_of, taken
 from raynas.tasks.kinds import kind_of
 from raynas.tasks.task import Task, directions_of
 from raynas.testing.contract import Contract
@@ -191,7 +191,7 @@ class TaskContract(Contract):
         stored, _ = task.data.some("valid", self.rows)
         together = _named(task.prepare(each(torch.clone, stored)))
         for number in range(samples_of(stored)):
-            alone = _named(task.prepare(each(lambda one, row=number: one[row : row + 1].clone(), stored)))
+            alone = _named(task.prepare(taken(stored, slice(number, number + 1), copy=True)))
             for name, one in alone.items():
                 assert torch.allclose(one[0].double(), together[name][number].double(), rtol=1e-4, atol=1e-5), (
                     f"sample {number} is another one when it is prepared alone; prepare() must not look at the rest of "

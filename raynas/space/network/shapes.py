@@ -218,7 +218,8 @@ def arguments_for(op: Op, shape: Shape) -> dict[str, Any]:
     for name in constructor(op.cls).from_shape:
         if is_named(shape):
             if name not in arguments and FROM_SHAPE[name] == "whole":
-                arguments[name] = dict(shape)
+                named: Any = shape
+                arguments[name] = dict(named)
         elif name not in arguments and shape:
             rule = FROM_SHAPE[name]
             arguments[name] = tuple(shape) if rule == "whole" else shape[0] if rule == "first" else shape[-1]
