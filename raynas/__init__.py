@@ -43,6 +43,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What is public, also before its first use."""
+    return sorted({*__all__, *globals()})
+
+
 def __getattr__(name: str) -> Any:
     """Imports what is public on first use: ``import raynas`` itself is instant."""
     if name not in _WHERE:

@@ -291,16 +291,45 @@ def _start(address: str | None, cpus: int | None, training: bool) -> int:
             ) from None
         return 0
     cpus = cpus or available_cpus()
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _system_config={"preload_python_modules": preload.modules(training)},
-    )
+    with _in_groups_of_their_own():
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _system_config={"preload_python_modules": preload.modules(training)},
+        )
     return cpus  # so many workers Ray starts by itself
+
+
+@contextmanager
+def _in_groups_of_their_own() -> Iterator[None]:
+    """Inside, Ray's processes are started each in a session of its own.
+
+    ``timeout``, a batch system or a terminal that closes sends its signal to the whole group of the driver. Ray's own
+    processes would end by it at once, and running trials could no longer checkpoint. (They end with the driver all the
+    same: Linux tells them of its death; elsewhere Ray needs them in the group.) Ray 2.60 has no setting for it; where
+    its starter has another name, nothing is changed.
+    """
+    import ray._private.services as services
+    from ray._private.utils import detect_fate_sharing_support
+
+    starter = getattr(services, "ConsolePopen", None)
+    if starter is None or not detect_fate_sharing_support():
+        yield
+        return
+
+    class InOwnSession(starter):  # type: ignore[misc, valid-type]
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **{"start_new_session": True, **options})
+
+    services.ConsolePopen = InOwnSession
+    try:
+        yield
+    finally:
+        services.ConsolePopen = starter
 
 
 def _silence() -> None:

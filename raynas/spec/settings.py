@@ -77,7 +77,7 @@ class SearchSpec:
         None, "What to be good at: a name, or path/to/file.py:name (default: digits).", "TASK", at_least=1
     )
     data: str | None = _setting(
-        None, "Your own images: a folder CLASS/NAME.jpg, or a Parquet file (docs/data.md).", "PATH"
+        None, "Your own images: a folder CLASS/NAME.jpg, or a Parquet file (docs/data.md).", "PATH", at_least=1
     )
     task_options: dict[str, Any] = _setting(dict, "The task's own settings.", option=False)
     evaluator: str = _setting(
@@ -180,7 +180,9 @@ class SearchSpec:
     reduction_factor: int | None = _setting(
         None, "One trial in N goes on past a rung (default: by the budget).", "N", STOPPING, at_least=2
     )
-    metric: str | None = _setting(None, "What trials are compared by (default: the task's).", "METRIC", OBJECTIVE)
+    metric: str | None = _setting(
+        None, "What trials are compared by (default: the task's).", "METRIC", OBJECTIVE, at_least=1
+    )
     mode: Mode | None = _setting(
         None,
         "Which way that metric is good (default: as the task says; needed where it says nothing).",

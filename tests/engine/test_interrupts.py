@@ -33,6 +33,8 @@ def interrupt(how: str, process: subprocess.Popen[str], home: Path) -> str:
         os.kill(process.pid, signal.SIGINT)
         time.sleep(0.3)
         os.kill(process.pid, signal.SIGINT)
+    elif how == "SIGTERM":  # as a batch system and ``timeout`` send it: to the whole group
+        os.killpg(process.pid, signal.SIGTERM)
     else:
         os.kill(process.pid, getattr(signal, how))
     output, _ = process.communicate(timeout=PATIENCE)
@@ -63,8 +65,8 @@ def test_each_way_of_interrupting_loses_nothing(tmp_path: Path) -> None:
     check_journal(folder.journal, space, trials=10)
 
 
-def test_ctrl_c_typed_in_a_terminal_reaches_the_workers_too_and_they_checkpoint_all_the_same(tmp_path: Path) -> None:
-    """The terminal sends the signal to every process of the group, Ray's among them."""
+def test_after_ctrl_c_in_a_terminal_running_trials_checkpoint(tmp_path: Path) -> None:
+    """The terminal sends the signal to every process of the group."""
     folder = SearchFolder(tmp_path, "s")
     words = ("search", "resnet", "--trials", "4", "--epochs", "30", "--scheduler", "none", "--name", "s", "--no-mlflow")
     child, terminal = pty.fork()

@@ -62,7 +62,7 @@ def resume(
     if len(result.history.sessions) == sessions:
         if not json:
             print_status(result)
-        for line in [*describe_changes(result.changed_files), _left(result)]:
+        for line in [*describe_changes(result.changed_files), _left(result, settings["time"])]:
             print(line, file=sys.stderr if json else sys.stdout)
         if result.status == "failed":
             raise typer.Exit(1)
@@ -70,11 +70,23 @@ def resume(
     finish(result, json)
 
 
-def _left(result: SearchResult) -> str:
-    """Why nothing was done."""
+def _left(result: SearchResult, seconds: float | None) -> str:
+    """Why nothing was done.
+
+    Args:
+        seconds: the limit on time that was asked for now.
+    """
+    from raynas.durations import format_duration
+
     if result.status == "failed" and result.history.all_failed:
         return f"its trials all failed; mend the reason, then: raynas resume {result.name} --take-new-files"
-    return "nothing is left to do within these limits"
+    used, limit = result.history.elapsed_seconds, seconds or result.spec.time
+    if limit is not None and used >= limit:
+        return (
+            f"nothing is left to do: its sessions took {format_duration(used)}, and --time is the total over all of "
+            f"them; give more than that"
+        )
+    return "nothing is left to do within these limits, which are totals over all sessions"
 
 
 def stop(

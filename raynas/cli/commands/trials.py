@@ -79,7 +79,8 @@ def _print_trials(report: SearchReport, trials: Sequence[TrialReport]) -> None:
     columns = ("trial", "state", metric, steps, "time", "architecture")
     table = make_table(*columns, numbers=("trial", metric, steps, "time"))
     for trial in trials:
-        state = f"{trial.state}: {trial.reason}".replace("_", " ") if trial.state == "failed" else trial.state
+        state = report.state_of(trial)
+        state = f"{state}: {trial.reason}".replace("_", " ") if state == "failed" else state
         took = brief_duration(trial.seconds)
         table.add_row(str(trial.number), state, shown(trial.value), steps_text(trial), took, escape(trial.name))
     console.print(table)

@@ -296,8 +296,12 @@ def _unaffordable(report: SearchReport) -> str:
 
 
 def _take_home(report: SearchReport) -> list[str]:
-    """The commands for a network whose weights were kept."""
-    return [f"raynas export {report.name} --output {report.name}-model/"] if report.spec.keep_best else []
+    """The command for the network to take, where its weights were kept."""
+    if not report.spec.keep_best:
+        return []
+    found = report.recommended
+    other = "" if found is None or found.trial is report.best else f" --trial {found.trial.number}"
+    return [f"raynas export {report.name}{other} --output {report.name}-model/"]
 
 
 def _go_on(report: SearchReport) -> str:

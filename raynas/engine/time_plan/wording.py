@@ -44,7 +44,7 @@ def plan_lines(
     weighed = ""
     if larger is not None:
         (height, width), there = larger
-        weighed = f"at {height}x{width} the default would see {seen(there)}; "
+        weighed = f"at {height}x{width} the default in its full size would see {seen(there)}; "
     return [*lines, f"{weighed}{options} otherwise"]
 
 
