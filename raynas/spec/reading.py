@@ -150,6 +150,12 @@ def _what_is_wrong(field: str, error: Mapping[str, Any]) -> str:
         return f"{field} {value!r} is too small; give more than {error['ctx']['gt']:g}"
     if kind in {"int_type", "int_from_float", "int_parsing"}:
         return f"{field} {value!r} is not a whole number"
+    if kind == "string_too_short":
+        return f"{field} '' is empty; give a value, or leave it out"
+    if kind == "string_type":
+        return f"{field} {value!r} is no text; write it in quotes"
+    if kind == "dict_type":
+        return f"{field} {value!r} is no mapping; write name: value, a line each"
     if kind == "literal_error":
         return f"{field} {value!r} is none of {error['ctx']['expected']}"
     return f"{field} {value!r}: {str(error['msg']).removeprefix('Value error, ')}"

@@ -71,7 +71,11 @@ MISTAKES = {
     "search resnet --finalists 2 --time 1m": ("finalists 2", "--trials"),
     "search resnet --repeats 2": ("repeats 2", "--finalists"),
     "search resnet --repeats 0 --finalists 2": ("--repeats 0", "1 or more"),
-    "search resnet --warm-start=": ("warm_start",),
+    "search resnet --warm-start=": ("warm_start", "leave it out"),
+    "search resnet --data=": ("data '' is empty", "leave it out"),
+    "search resnet --metric=": ("metric '' is empty", "leave it out"),
+    "search --config named.yaml": ("named.yaml, line 2", "name 2024 is no text", "in quotes"),
+    "search --config options.yaml": ("options.yaml, line 2", "task_options 3 is no mapping"),
     "resume nothing --finalists -1": ("--finalists -1", "0 or more"),
     "resume nothing --repeats x": ("--repeats 'x'", "whole number"),
     "search resnet --trial-timeout x": ("--trial-timeout 'x'", "90s"),
@@ -234,7 +238,7 @@ WITH_A_SEARCH = {
     "status torn": ("torn/journal.jsonl", "line 1", "from a copy"),
     "resume torn": ("torn/journal.jsonl", "line 1", "from a copy"),
     "best torn": ("torn/journal.jsonl", "line 1", "from a copy"),
-    "delete torn": ("torn/journal.jsonl", "line 1", "from a copy"),
+    "delete torn": ("'torn'", "--yes"),
 }
 
 FILES = {
@@ -257,6 +261,8 @@ misfit = Space(
     "zero.yaml": "space: resnet\ntrials: 0\n",
     "word.yaml": "space: resnet\ntrials: ten\n",
     "spaceless.yaml": "trials: 5\n",
+    "named.yaml": "space: resnet\nname: 2024\n",
+    "options.yaml": "space: resnet\ntask_options: 3\n",
     "nothing.yaml": "",
     "spaces.py": "def raises(task):\n    raise ValueError('boom\\nand more')\n\ndef of_two(one, other):\n    pass\n",
     "strategies.py": "number = 3\n",

@@ -114,6 +114,15 @@ def test_a_deletion_that_was_cut_off_is_gone_on_with(home: Path, capfd: pytest.C
     assert not folder.path.exists()
 
 
+def test_a_search_whose_journal_is_damaged_can_be_deleted(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = a_search(home, "s")
+    folder.journal.write_text("no journal\nat all\n")
+    assert call(["status", "s"]) == 2
+    assert call(["delete", "s", "--yes"]) == 0
+    assert "deleted s: a journal that cannot be read" in capfd.readouterr().out
+    assert not folder.path.exists()
+
+
 def test_a_linked_search_is_not_followed(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = a_search(home, "real")
     (home / "s").symlink_to(folder.path)

@@ -13,7 +13,7 @@ import typer
 from raynas.cli.commands.read import Json, Name
 from raynas.cli.options.values import whole
 from raynas.cli.progress.spinner import spinner_text
-from raynas.errors import SpecError
+from raynas.errors import JournalError, SpecError
 from raynas.report.wording import counted, shown
 
 if TYPE_CHECKING:
@@ -116,22 +116,25 @@ def delete(
             folder.remove()
         print(f"deleted what was left of {name}")
         return
-    result = api.load(name)
-    with FolderLock(result._folder):
-        size = sum(path.lstat().st_size for path in result.folder.rglob("*") if path.is_file())
-        words = f"{name}: {counted(len(result.history.trials), 'trial')}, {size / 2**20:.1f} MiB in {result.folder}"
+    try:
+        trials = counted(len(api.load(name).history.trials), "trial")
+    except JournalError:  # whoever cannot read a search may still be rid of it
+        trials = "a journal that cannot be read"
+    with FolderLock(folder):
+        size = sum(path.lstat().st_size for path in folder.path.rglob("*") if path.is_file())
+        words = f"{name}: {trials}, {size / 2**20:.1f} MiB in {folder.path}"
         if not yes:
             if not sys.stdin.isatty():
                 raise SpecError(f"deleting {name!r} wants a yes, and there is nobody to ask here; give --yes")
             if not typer.confirm(f"delete {words}?"):
                 print("nothing was deleted")
                 return
-        left = result._folder.remove()
+        left = folder.remove()
     print(f"deleted {words}")
     if left:
-        first = ", ".join(str(path.relative_to(result.folder)) for path in left[:3])
+        first = ", ".join(str(path.relative_to(folder.path)) for path in left[:3])
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        print(f"left in {result.folder}, since RayNAS did not make it: {first}{more}")
+        print(f"left in {folder.path}, since RayNAS did not make it: {first}{more}")
 
 
 def describe_trial(name: str, trial: int, json: bool) -> None:
