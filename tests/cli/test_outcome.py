@@ -138,6 +138,37 @@ def repeats(result: raynas.SearchResult) -> int:
     return sum(result.history.trials[number].state == "completed" for number in result.history.repeats)
 
 
+def finalists_again(speed: float, value: float) -> list[dict[str, Any]]:
+    """A search with a budget of time. Its best trial (0.52; the default had 0.5) was trained again at another speed."""
+    told = events(3, "trials", trials=3, time=None, trial_time=9.0, finalists=1, repeats=1)[:-1]
+    for event in told:
+        if event["event"] == "measured":
+            event["metrics"] = {**event["metrics"], "images_per_second": 1_000.0}
+    again = {"trial_id": "t2", "network_id": "n2", "architecture": {"a": 2}}
+    told.append({"event": "trial_proposed", "trial": 3, "repeat_of": 2, "repeat": 1, **again})
+    for step in range(1, EPOCHS + 1):
+        last = step == EPOCHS
+        decision = {"decision": "stop" if last else "continue", "stop_reason": "budget" if last else None}
+        metrics = {"val_accuracy": value, "images_per_second": speed}
+        measured = {"trial": 3, "step": step, "rung": step if last else None, "metrics": metrics}
+        told.append({"event": "measured", "seconds": 1.0, **measured, **decision})
+    return [*told, {"event": "session_ended", "session": 0, "reason": "trials", "elapsed": 9.0}]
+
+
+@pytest.mark.parametrize(
+    ("speed", "value", "busier", "worse"),
+    [(1_000.0, 0.52, False, False), (540.0, 0.51, True, False), (900.0, 0.4, False, True)],
+)
+def test_what_speaks_against_the_finalists_figures_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], speed: float, value: float, busier: bool, worse: bool
+) -> None:
+    history = History.from_events(finalists_again(speed, value))
+    print_outcome(SearchResult(SearchFolder(tmp_path, "s"), history).report())
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("the repeats saw about 54% of the images that the first runs saw" in said) is busier
+    assert ("no finalist's mean is better than the default's value, 0.5000" in said) is worse
+
+
 class Day:
     """A clock that is a day ahead once two trials have ended: a search's time is then used up, on any machine."""
 

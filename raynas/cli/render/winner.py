@@ -11,7 +11,10 @@ from raynas.cli.console import make_table, say
 from raynas.report.wording import shown
 
 if TYPE_CHECKING:
-    from raynas.report.search_report import SearchReport
+    from raynas.report.search_report import SearchReport, TrialReport
+
+#: Repeats that saw a smaller share of the images than this are no fair comparison.
+_FAIR_SHARE = 0.85
 
 
 def print_finalists(console: Console, report: SearchReport) -> None:
@@ -30,7 +33,44 @@ def print_finalists(console: Console, report: SearchReport) -> None:
         name = escape(one.trial.title)
         table.add_row(str(place), number, shown(one.mean), interval, repeats, first, name)
     console.print(table)
+    for line in _reservations(report):
+        say(console, line)
     console.print()
+
+
+def _reservations(report: SearchReport) -> list[str]:
+    """What speaks against taking the finalists' figures as they are."""
+    said = []
+    seen = _share_seen(report)
+    if seen is not None and seen < _FAIR_SHARE:
+        said.append(
+            f"in the same time the repeats saw about {seen:.0%} of the images that the first runs saw: the machine was "
+            "busier, and their figures are lower for it"
+        )
+    best, default = report.finalists[0], report.default
+    value = None if default is None or default.step != best.trial.step else default.value
+    if value is not None and report.objective.better(value, best.mean):
+        said.append(f"no finalist's mean is better than the default's value, {shown(value)} (measured once)")
+    return said
+
+
+def _share_seen(report: SearchReport) -> float | None:
+    """How many images the repeats saw, as a share of what their first runs did; None where that is not known.
+
+    A step of a search with a budget of time has as many batches as the machine makes of it.
+    """
+    if report.spec.trial_time is None:
+        return None
+    by_number = {trial.number: trial for trial in report.trials}
+    pairs = [(one.trial, by_number[number]) for one in report.finalists for number in one.repeats]
+    shares = [
+        _images(again) / _images(first) for first, again in pairs if _images(first) and first.steps == again.steps
+    ]
+    return sum(shares) / len(shares) if shares else None
+
+
+def _images(trial: TrialReport) -> float:
+    return sum(one.metrics.get("images_per_second", 0.0) for one in trial.curve)  # all steps have the same time
 
 
 def print_recommendation(console: Console, report: SearchReport) -> None:
