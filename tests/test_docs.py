@@ -28,7 +28,7 @@ PATIENCE = 1_800
 OWN = "## A search space of your own"
 #: What a newcomer reads first; with all that follows up to ``OWN`` it is run once more among the slow tests.
 TOUR = "## Your own images"
-SLOW = {"README.md: all", "README.md: own", "export.md", "evaluator.md"}
+SLOW = {"README.md: all", "README.md: own", "export.md", "evaluator.md", "data.md"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

@@ -107,6 +107,7 @@ class JournallingScheduler(RungScheduler):
             self._session.evaluator_ended(number)
             return TrialScheduler.STOP
         if "paused" in report:
+            self._session.paused()
             return TrialScheduler.STOP
         if "disk_full" in report:
             self._session.disk_full(report["disk_full"])

@@ -451,6 +451,11 @@ class Session:
             message = f"the constraint on {name!r} cannot be checked: it is no cost, and not among {there}"
         return {"type": UserError.__name__, "message": message, "traceback": ""}
 
+    def paused(self) -> None:
+        """A worker was asked to stop, and has; it may have seen the flag before the driver's watcher did."""
+        if self.stop_reason in _ALL_PROPOSED:
+            self.stop("interrupted", checkpoint=True)
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     def stop(self, reason: SessionEnd, *, checkpoint: bool = False) -> None:

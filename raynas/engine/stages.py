@@ -74,8 +74,8 @@ def _take(session: Session, name: str, report: StageReport) -> None:
     record = session.history.stages[name]
     if "failure" in report:
         _failed(session, name, report["failure"]["error"])
-    if "paused" in report and session.stop_reason is None:  # the worker saw the flag before the driver's watcher
-        session.stop("interrupted", checkpoint=True)
+    if "paused" in report:
+        session.paused()
     for measured in report.get("measurements", ()):
         if measured["step"] > record.steps_done:
             session.record("stage_measured", stage=name, **measured)

@@ -66,7 +66,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[Any, in
 
         monkeypatch.setattr(Training, "pace", pace)
         monkeypatch.setattr(Training, "decide", lambda self, *given: {"precision": "fp32"})
-        monkeypatch.setattr("raynas.engine.time_plan.plan.slots_here", slots)
+        for where in ("raynas.engine.time_plan.plan", "raynas.engine.dry_run"):
+            monkeypatch.setattr(f"{where}.slots_here", slots)
         return measured
 
     return of

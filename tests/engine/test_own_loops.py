@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +35,19 @@ def measured(folder: Path) -> dict[int, list[Any]]:
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
-    path = tmp_path / "loops.py"
-    shutil.copyfile(LOOPS, path)
+    path, go_on = tmp_path / "loops.py", tmp_path / "go-on"
+    wait = f"""
+        while trial.done == 1 and not Path({str(go_on)!r}).exists():
+            if trial.should_stop():
+                return
+            time.sleep(0.01)
+        model.train()"""
+    text = LOOPS.read_text().replace("import torch\n", "import time\nfrom pathlib import Path\n\nimport torch\n", 1)
+    path.write_text(text.replace("\n        model.train()", wait, 1))
+    go_on.touch()
     usual: dict[str, Any] = {"epochs": 3, "workers": 1, "seed": 3, "mlflow": False, "strategy": "random"}
     whole = raynas.search("mlp", evaluator=f"{path}:train", trials=2, home=tmp_path, name="whole", **usual)
+    go_on.unlink()  # now a trial waits after its first epoch until it is stopped
 
     def stop(event: dict[str, Any]) -> None:
         if event["event"] == "measured":
@@ -48,6 +56,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) 
     found = raynas.search("mlp", evaluator=f"{path}:train", trials=2, home=tmp_path, name="s", progress=stop, **usual)
     assert (found.status, found.spec.evaluator) == ("interrupted", f"{path}:train")
     path.unlink()  # there is a copy
+    go_on.touch()
     more = raynas.resume("s", home=tmp_path)
     assert more.status == "finished"
     assert measured(more.folder) == measured(whole.folder)

@@ -39,13 +39,13 @@ def small(sizes: int = 30) -> Space:
 
 
 def quick(home: Path, space: Any = None, **settings: Any) -> raynas.SearchResult:
-    usual: dict[str, Any] = {"trials": 8, "workers": 2, "seed": 1, "name": "s", "mlflow": False}
+    usual: dict[str, Any] = {"trials": 8, "workers": 1, "seed": 1, "name": "s", "mlflow": False}
     return raynas.search(space or small(), home=home, evaluator=Synthetic(), **{**usual, **settings})
 
 
 def test_trial_0_is_the_default_and_each_fact_is_in_the_journal(tmp_path: Path) -> None:
     space = small()
-    found = quick(tmp_path, space)
+    found = quick(tmp_path, space, workers=2)
     assert (found.status, found.reason) == ("finished", "trials")
     assert found.default is not None
     assert found.default.architecture == space.default()
@@ -129,7 +129,7 @@ def test_a_finished_search_of_an_earlier_release_goes_on_with_more_trials_and_wi
 
 
 def test_a_small_space_is_searched_whole_and_the_end_says_so(tmp_path: Path) -> None:
-    found = quick(tmp_path, small(3), trials=50)
+    found = quick(tmp_path, small(3), trials=50, workers=2)
     assert (found.status, found.reason) == ("finished", "exhausted")
     assert len(found.history.trials) == 6
     again = raynas.resume("s", home=tmp_path, space=small(3), evaluator=Synthetic(), trials=60)

@@ -19,7 +19,7 @@ from raynas.evaluators.evaluator import TrialContext
 from raynas.evaluators.execution import Execution
 from raynas.evaluators.training import Training
 from raynas.export.program import write_program
-from raynas.export.write import import_program
+from raynas.export.source import import_program
 from raynas.report import diagram
 from raynas.space import Chain, Choice, Concat, Graph, Space, Sum, op
 from raynas.tasks.data import Data, each

@@ -12,6 +12,21 @@ from raynas.evaluators.checkpoint import ENDED, EVALUATION, MEASURED
 from raynas.evaluators.evaluator import Evaluation, Measurement, State
 
 
+class _Stop:
+    """State: whether the search wants to end. Once it has said so that holds, also where the flag is gone again.
+
+    (An object of its own: in a cycle with the evaluation it would keep the memory of a trial that is over.)
+    """
+
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
+        self.said = False
+
+    def __call__(self) -> bool:
+        self.said = self.said or self._should_stop()
+        return self.said
+
+
 class CheckpointedEvaluation:
     """State: an evaluation at the point of the newest checkpoint in a folder, or at its beginning.
 
@@ -28,7 +43,7 @@ class CheckpointedEvaluation:
     def __init__(self, folder: Path, evaluation: Evaluation, should_stop: Callable[[], bool]) -> None:
         self._folder = folder
         self._evaluation = evaluation
-        self._stopped = False  # once it was asked to stop that holds, also where the flag is gone again
+        self._stop = _Stop(should_stop)
         self.measured: list[MeasurementFields] = []
         self.ended = False
         found = checkpoint.newest(folder)
@@ -36,12 +51,7 @@ class CheckpointedEvaluation:
             self.measured = found.state.values[MEASURED]
             self.ended = found.state.values.get(ENDED, False)
             evaluation.load(State(found.state.tensors, found.state.values[EVALUATION]))
-
-        def stopped() -> bool:
-            self._stopped = self._stopped or should_stop()
-            return self._stopped
-
-        self._measurements: Iterator[Measurement] = evaluation.measurements(stopped)
+        self._measurements: Iterator[Measurement] = evaluation.measurements(self._stop)
 
     def step(self) -> MeasurementFields | None:
         """The next measurement, with a checkpoint behind it; None where there is none: it has ended, or was stopped.
@@ -58,7 +68,7 @@ class CheckpointedEvaluation:
             self.measured.append(measurement_fields(measurement))
             self._save()
             return self.measured[-1]
-        if self._stopped:
+        if self._stop.said:
             self._save(partial=True)
             return None
         if not self.measured:
