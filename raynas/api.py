@@ -294,7 +294,10 @@ def _limits_at_the_end(result: SearchResult) -> dict[str, Any]:
 
 
 def _nothing_left(result: SearchResult, spec: ResolvedSpec, void: int) -> bool:
-    """Whether the limits leave nothing to do, once so many more trials do not count."""
+    """Whether the limits leave nothing to do, once so many more trials do not count.
+
+    A search whose last session was killed after its last trial has its end left to be written.
+    """
     history = result.history
     if spec.time is not None and history.elapsed_seconds >= spec.time:
         return True
@@ -302,4 +305,4 @@ def _nothing_left(result: SearchResult, spec: ResolvedSpec, void: int) -> bool:
         return False
     used_up = spec.trials is not None and history.searched - void >= spec.trials
     last = used_up or (result.reason == "exhausted" and not void)
-    return last and next_repeat(history, spec.finalists, spec.repeats or 0) is None
+    return last and result.reason is not None and next_repeat(history, spec.finalists, spec.repeats or 0) is None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from raynas.storage.search_folder import SearchFolder
@@ -61,3 +62,21 @@ def kill_everything(process: subprocess.Popen[str]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def kill_twice(home: Path, words: Sequence[str], folder: SearchFolder, more: Callable[[], int]) -> None:
+    """Begins a search, kills it twice with all that it started, and resumes it each time, the last time to its end.
+
+    Args:
+        words: of the command that begins it.
+        more: gives how many measurements there are to be before the next kill.
+    """
+    process, kills = command(home, *words), 0
+    while kills < 2 and wait_for_more(process, folder, more()):
+        kill_everything(process)
+        process.communicate(timeout=PATIENCE)
+        kills += 1
+        process = command(home, "resume", folder.name)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert kills == 2, "the search was over before it was killed"

@@ -12,7 +12,7 @@ from raynas.results.components import resumed_components
 from raynas.results.result import SearchResult
 from raynas.storage.search_folder import SearchFolder
 from tests.engine.journals import check_journal
-from tests.engine.processes import PATIENCE, command, kill_everything, wait_for_more
+from tests.engine.processes import kill_twice
 from tests.simulate.tables import data
 
 pytestmark = pytest.mark.slow
@@ -31,18 +31,9 @@ def words_for(images: str) -> tuple[str, ...]:
 def test_auto_goes_on_with_the_same_proposals(tmp_path: Path, images: str) -> None:
     rng, folder = random.Random(images), SearchFolder(tmp_path, "s")
     begin = ("search", "resnet", "--trials", str(TRIALS), "--name", "s", "--seed", "7", "--no-mlflow")
-    process = command(tmp_path, *begin, *words_for(images))
-    kills = 0
-    while kills < 2 and wait_for_more(process, folder, rng.randint(5, 9)):
-        kill_everything(process)
-        process.communicate(timeout=PATIENCE)
-        kills += 1
-        process = command(tmp_path, "resume", "s")
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output
-    assert kills == 2, "the search was over before it was killed"
+    kill_twice(tmp_path, (*begin, *words_for(images)), folder, lambda: rng.randint(5, 9))
     events = check_journal(folder.journal, resumed_components(SearchResult(folder)).space, trials=TRIALS)
     history = History.from_events(events)
-    assert len(history.sessions) == 1 + kills
+    assert len(history.sessions) == 3
     assert history.counts["failed"] == 0
     assert any(trial.origin.get("kind") == "predictor" for trial in history.trials.values())

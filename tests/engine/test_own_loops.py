@@ -19,7 +19,7 @@ from raynas.storage.search_folder import SearchFolder
 from raynas.tasks.digits import Digits
 from tests.engine import own_loops
 from tests.engine.journals import check_journal
-from tests.engine.processes import PATIENCE, command, kill_everything, wait_for_more
+from tests.engine.processes import kill_twice
 
 LOOPS = Path(own_loops.__file__)
 
@@ -116,15 +116,7 @@ def test_a_trial_that_ends_by_itself_is_completed_with_its_last_values(tmp_path:
 def test_killed_without_warning_and_exported(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path, "s")
     begin = ("search", "mlp", "--evaluator", f"{LOOPS}:train", "--trials", "4", "--epochs", "9", "--name", "s")
-    process, kills = command(tmp_path, *begin, "--seed", "3", "--no-mlflow"), 0
-    while kills < 2 and wait_for_more(process, folder, 4):
-        kill_everything(process)
-        process.communicate(timeout=PATIENCE)
-        kills += 1
-        process = command(tmp_path, "resume", "s")
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output
-    assert kills == 2, "the search was over before it was killed"
+    kill_twice(tmp_path, (*begin, "--seed", "3", "--no-mlflow"), folder, lambda: 4)
     found = SearchResult(folder)
     check_journal(folder.journal, resumed_components(found).space, trials=4)
     assert found.history.counts["failed"] == 0

@@ -306,6 +306,19 @@ def test_a_stop_while_a_resume_is_set_up_ends_it_before_its_first_trial(tmp_path
     assert (more.reason, len(more.history.ended)) == ("trials", 6)
 
 
+def test_a_search_that_was_killed_before_it_wrote_its_end_gets_one(tmp_path: Path) -> None:
+    journal = quick(tmp_path, trials=2).folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert b"session_ended" in lines[-1]
+    journal.write_bytes(b"".join(lines[:-1]))
+    killed = raynas.load("s", tmp_path)
+    assert (killed.status, killed.reason) == ("interrupted", None)
+    ended = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+    assert (ended.status, ended.reason, len(ended.history.trials)) == ("finished", "trials", 2)
+    again = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic())
+    assert len(again.history.sessions) == 2, "there is nothing left to do now"
+
+
 def test_a_resume_without_finalists(tmp_path: Path) -> None:
     quick(tmp_path, trials=3, finalists=1, repeats=1)
     more = raynas.resume("s", home=tmp_path, space=small(), evaluator=Synthetic(), trials=5, finalists=0)
