@@ -146,7 +146,7 @@ def _measured_seconds(components: Components, spec: ResolvedSpec, architecture: 
     context = TrialContext(0, spec.seed, spec.epochs, max(1, int(spec.cpus_per_trial)))
     pace = components.evaluator.pace(components.space, architecture, context, at_once=workers)
     if pace is not None:
-        data = (components.evaluator.task or components.task).data
+        data = components.measured_task.data
         return float(pace.epoch_seconds(*data.sizes(pace.batch_size)))
     begun = time.perf_counter()
     measurement = next(iter(components.evaluator.start(components.space, architecture, context).measurements()))

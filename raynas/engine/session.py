@@ -23,13 +23,11 @@ from raynas.journal import History, TrialRecord, Writer
 from raynas.journal.events import (
     ELAPSED,
     EVALUATOR_ENDED,
-    MESSAGE_CHARACTERS,
     STATE_OF_STOP,
-    TRACEBACK_CHARACTERS,
     ErrorFields,
     FailureReason,
     SessionEnd,
-    shortened,
+    shortened_error,
 )
 from raynas.journal.finalists import next_repeat
 from raynas.journal.history import DEFAULT
@@ -426,11 +424,7 @@ class Session:
 
     def _shortened(self, number: int, error: ErrorFields) -> ErrorFields:
         """An error as the journal takes it; a message or traceback that is too long for it goes to the trial's log."""
-        short: ErrorFields = {
-            "type": error["type"],
-            "message": shortened(error["message"], MESSAGE_CHARACTERS),
-            "traceback": shortened(error["traceback"], TRACEBACK_CHARACTERS),
-        }
+        short = shortened_error(error)
         if short != error:
             trial_log.append(self.folder.logs, number, "\n".join(("", error["message"], error["traceback"], "")))
         return short

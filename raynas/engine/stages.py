@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from raynas.engine.cluster import Slots
 from raynas.engine.session import WORKER_RETRIES, Session
 from raynas.errors import DiskFull, EvaluatorError, WorkerLost
-from raynas.journal.events import MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS, ErrorFields, shortened
+from raynas.journal.events import ErrorFields, shortened_error
 
 if TYPE_CHECKING:
     from raynas.engine.worker.setup import WorkerSetup
@@ -84,11 +84,7 @@ def _take(session: Session, name: str, report: StageReport) -> None:
 
 
 def _failed(session: Session, name: str, error: ErrorFields) -> None:
-    short: ErrorFields = {
-        "type": error["type"],
-        "message": shortened(error["message"], MESSAGE_CHARACTERS),
-        "traceback": shortened(error["traceback"], TRACEBACK_CHARACTERS),
-    }
+    short = shortened_error(error)
     seconds = session.history.stages[name].seconds
     session.record("stage_ended", stage=name, state="failed", error=short, seconds=seconds)
     first = short["message"].strip().partition("\n")[0]

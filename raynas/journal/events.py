@@ -132,6 +132,15 @@ def shortened(text: str, characters: int) -> str:
     return text[: room - room // 2] + mark + text[-(room // 2) :]
 
 
+def shortened_error(error: ErrorFields) -> ErrorFields:
+    """An error as the journal takes it."""
+    return {
+        "type": error["type"],
+        "message": shortened(error["message"], MESSAGE_CHARACTERS),
+        "traceback": shortened(error["traceback"], TRACEBACK_CHARACTERS),
+    }
+
+
 def _spell_out(value: Any) -> Any:
     """The same value with nan and infinities as strings."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -241,11 +241,6 @@ class SearchReport:
     tracking_problem: str | None
     tracking_message: str
 
-    def state_of(self, trial: TrialReport) -> str:
-        """A trial's state before people: nothing runs where the search does not."""
-        open_ = trial.state in ("proposed", "running")
-        return "to go on with" if open_ and self.status != "running" else trial.state
-
     @property
     def best(self) -> TrialReport | None:
         """The best observed trial; None before the first measurement at a rung."""

@@ -69,3 +69,8 @@ def steps_text(trial: TrialReport) -> str:
     """The steps at which a trial's value was measured and, where it was trained on since, how many it had."""
     at = trial.steps if trial.step is None else trial.step
     return str(at) if at == trial.steps else f"{at} (of {trial.steps})"
+
+
+def state_text(state: str, search_status: str) -> str:
+    """A trial's state before people: nothing runs where the search does not."""
+    return "to go on with" if state in ("proposed", "running") and search_status != "running" else state

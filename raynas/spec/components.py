@@ -73,6 +73,11 @@ class Components:
         """Whether networks are measured by RayNAS's own training, on the task."""
         return self.evaluator_source.reference == TRAINING
 
+    @property
+    def measured_task(self) -> Task:
+        """The task whose data is measured on: the evaluator's, where it has one of its own."""
+        return self.evaluator.task or self.task
+
 
 def label(what: object) -> str | None:
     """How the spec names what was given: its reference (files by their absolute path), or ``<the object's name>``."""

@@ -8,7 +8,7 @@ import typer
 
 from raynas.cli.commands.read import Json, Name
 from raynas.cli.options.values import whole
-from raynas.report.wording import big, brief, shown
+from raynas.report.wording import big, brief, shown, state_text
 
 if TYPE_CHECKING:
     from raynas.report.search_report import TrialReport
@@ -49,7 +49,7 @@ def _print(result: SearchResult, trial: TrialReport, printed: list[str]) -> None
     from raynas.durations import format_duration
 
     print(f"trial {trial.number} of {result.name}: {trial.name}")
-    print(f"  state      {result.report().state_of(trial)}" + (f", {trial.reason}" if trial.reason else ""))
+    print(f"  state      {state_text(trial.state, result.status)}" + (f", {trial.reason}" if trial.reason else ""))
     print(f"  proposed   by {trial.strategy}{_origin(trial)}")
     print(f"  ids        trial {trial.trial_id}, network {trial.network_id}")
     if trial.costs:

@@ -69,7 +69,7 @@ def _print_trials(report: SearchReport, trials: Sequence[TrialReport]) -> None:
 
     from raynas.cli.console import make_console, make_table, say
     from raynas.durations import brief_duration
-    from raynas.report.wording import steps_text
+    from raynas.report.wording import state_text, steps_text
 
     console, metric = make_console(), report.objective.metric
     if not trials:
@@ -79,7 +79,7 @@ def _print_trials(report: SearchReport, trials: Sequence[TrialReport]) -> None:
     columns = ("trial", "state", metric, steps, "time", "architecture")
     table = make_table(*columns, numbers=("trial", metric, steps, "time"))
     for trial in trials:
-        state = report.state_of(trial)
+        state = state_text(trial.state, report.status)
         state = f"{state}: {trial.reason}".replace("_", " ") if state == "failed" else state
         took = brief_duration(trial.seconds)
         table.add_row(str(trial.number), state, shown(trial.value), steps_text(trial), took, escape(trial.name))

@@ -312,8 +312,9 @@ class _Plan:
         from raynas.evaluators.training import Training
 
         evaluator = self.components.evaluator
-        if not self.components.trains or not isinstance(evaluator, Training):
+        if not self.components.trains:
             return pace, {}
+        assert isinstance(evaluator, Training)
         least = budget.least_samples(self.train_size, pace.batch_size, self.own_epochs)
         affordable = self.speed.affordable(size, full / least)
         settings: dict[str, Any] = {"affordable_flops": affordable}

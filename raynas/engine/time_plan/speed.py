@@ -77,7 +77,7 @@ class Speed:
 
     def samples(self) -> tuple[int, int]:
         """How many there are to train on, and to validate with."""
-        task = self.components.evaluator.task or self.components.task
+        task = self.components.measured_task
         with _measuring():
             known = int(getattr(task, "train_size", 0)), int(getattr(task, "valid_size", 0))
             if all(known):
@@ -89,7 +89,7 @@ class Speed:
     @property
     def fixed_batches(self) -> bool:
         """Whether no setting changes the size of training batches, since the task's own ``DataLoader`` makes them."""
-        task = self.components.evaluator.task or self.components.task
+        task = self.components.measured_task
         return not getattr(task, "train_size", 0) and task.data.fixed_batches  # pictures need not be decoded for this
 
     @property

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TypedDict
 
 from raynas.engine.worker.checkpointed import CheckpointedEvaluation
 from raynas.engine.worker.failure import failure_of
 from raynas.engine.worker.messages import FailureFields, MeasurementFields
 from raynas.engine.worker.setup import WorkerSetup, seed_for, use_threads
+from raynas.engine.worker.stop_flag import StopFlag
 from raynas.errors import StorageError
 from raynas.evaluators.evaluator import TrialContext
 from raynas.storage.working_folder import enter
-
-#: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
-_POLL_SECONDS = 0.1
 
 
 class StageReport(TypedDict, total=False):
@@ -54,21 +50,8 @@ def _reports(setup: WorkerSetup, name: str, threads: int) -> Iterator[StageRepor
     stage = next(one for one in evaluator.stages(space) if one.name == name)
     context = TrialContext(0, seed_for(setup.seed, f"stage/{name}"), stage.steps, threads, setup.device)
     evaluation = stage.start(space, context)
-    run = CheckpointedEvaluation(setup.folder.stage_folder(name), evaluation, _now_and_then(setup.folder.stop))
+    run = CheckpointedEvaluation(setup.folder.stage_folder(name), evaluation, StopFlag(setup.folder.stop))
     yield {"measurements": run.measured}
     while (measured := run.step()) is not None:
         yield {"measurements": [measured]}
     yield {"ended": True} if run.ended else {"paused": True}
-
-
-def _now_and_then(flag: Path) -> Callable[[], bool]:
-    """Whether a file is there, looked up a few times a second."""
-    looked, there = 0.0, False
-
-    def exists() -> bool:
-        nonlocal looked, there
-        if time.monotonic() - looked >= _POLL_SECONDS:
-            looked, there = time.monotonic(), flag.exists()
-        return there
-
-    return exists

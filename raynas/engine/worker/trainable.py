@@ -11,7 +11,6 @@ architecture's doing reaches Ray's retry: a dead process, storage that cannot be
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +24,13 @@ from raynas.engine.worker.memory import limit_growth
 from raynas.engine.worker.messages import CheckFields, Report, TrialConfig
 from raynas.engine.worker.process import this_process, write_note
 from raynas.engine.worker.setup import WorkerSetup, use_threads
+from raynas.engine.worker.stop_flag import StopFlag
 from raynas.engine.worker.watchdog import Watchdog, timed_out_before
 from raynas.errors import DiskFull, StorageError
 from raynas.evaluators.evaluator import Evaluator
 from raynas.space import Architecture, Space
 from raynas.storage.trial_log import captured
 from raynas.storage.working_folder import enter
-
-#: The stop flag is a file, maybe on a network; asking more often than this gains nothing.
-_POLL_SECONDS = 0.1
 
 
 @dataclass
@@ -54,7 +51,7 @@ class TrialRunner(tune.Trainable):
         self.worker = worker
         use_threads(worker.threads)
         self._made: tuple[Space, Evaluator] | None = None
-        self._polled, self._stop = 0.0, False
+        self._stop = StopFlag(worker.folder.stop)
         self._watchdog = Watchdog(worker.step_timeout)
         self._begin(config)
 
@@ -105,10 +102,7 @@ class TrialRunner(tune.Trainable):
 
     def _should_stop(self) -> bool:
         self._watchdog.check()
-        now = time.monotonic()
-        if now - self._polled >= _POLL_SECONDS:
-            self._polled, self._stop = now, self.worker.folder.stop.exists()
-        return self._stop
+        return self._stop()
 
     def step(self) -> dict[str, str]:
         report: Report
